@@ -18,7 +18,7 @@ pub use self::cache::{CacheOptions, KeyCache};
 pub use self::error::{Error, ErrorKind, Result};
 pub use self::keys::{
     Access, Denial, GeneratedKey, Key, KeyFilter, KeyHash, KeyInfo, KeySettings, Keys,
-    LimitSettings, Owner, OwnerInfo, OwnerKind, OwnerSettings, Owners,
+    LimitSettings, Owner, OwnerFilter, OwnerInfo, OwnerKind, OwnerSettings, Owners,
 };
 pub use self::ledger::{
     BudgetId, Charge, Ledger, LedgerOptions, Reports, Reservation, SpendBy, SpendRow, UsageCursor,

@@ -1,6 +1,7 @@
 //! Authentication by the master key and by virtual keys.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gateway_store::{Access, Denial};
@@ -26,6 +27,8 @@ pub(crate) struct Client {
     pub(crate) is_strict: bool,
     /// Resolves the names of models that a key may call.
     pub(crate) router: Router,
+    /// The access groups of each model group.
+    pub(crate) access_groups: Arc<BTreeMap<String, Vec<String>>>,
     /// Records the call for the dashboard.
     pub(crate) active: Option<Arc<ActiveRequest>>,
 }
@@ -71,18 +74,23 @@ impl Client {
             .with_code("key_model_access_denied"))
     }
 
-    /// Whether the client may call a model: its key allows the name, what an alias stands for, or the
-    /// model group.
+    /// Whether the client may call a model: its key allows the name, what an alias stands for, the model
+    /// group, or one of its access groups.
     pub(crate) fn may_call(&self, name: &str) -> bool {
         let Some(access) = self.access() else {
             return true;
         };
         // Most keys name the models as clients do.
-        access.allows(name)
-            || self
-                .router
-                .target_of(name)
-                .is_some_and(|target| access.allows_any(&[name, &target.model, &target.group]))
+        if access.allows(name) {
+            return true;
+        }
+        let Some(target) = self.router.target_of(name) else {
+            return false;
+        };
+        let mut names = vec![name, &*target.model, &*target.group];
+        let groups = self.access_groups.get(&*target.group);
+        names.extend(groups.into_iter().flatten().map(String::as_str));
+        access.allows_any(&names)
     }
 
     /// What the client's virtual key may do; `None` if it has no virtual key.
@@ -101,8 +109,8 @@ pub(crate) async fn authenticate(
     virtual_keys: Option<&VirtualKeys>,
     headers: &HeaderMap,
 ) -> Result<Identity, ApiError> {
-    let [anthropic, azure] = KEY_HEADERS.map(|name| key_in(headers, name));
-    let given = [bearer(headers), anthropic, azure];
+    let [litellm, anthropic, azure] = KEY_HEADERS.map(|name| key_in(headers, name));
+    let given = [litellm, bearer(headers), anthropic, azure];
     if given.iter().all(Option::is_none) {
         return Err(unauthorized(
             "no API key: send the header `Authorization: Bearer KEY`",
@@ -147,17 +155,22 @@ fn unauthorized(message: impl Into<Cow<'static, str>>) -> ApiError {
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    without_scheme(headers.get(AUTHORIZATION)?.as_bytes())
+}
+
+/// The key in a header of its own, which LiteLLM's clients send with the scheme of `Authorization`.
+fn key_in<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    let value = headers.get(name)?.as_bytes();
+    Some(without_scheme(value).unwrap_or_else(|| value.trim_ascii()))
+}
+
+fn without_scheme(value: &[u8]) -> Option<&[u8]> {
     let (scheme, key) = value.split_at_checked(SCHEME.len())?;
     scheme
         .eq_ignore_ascii_case(SCHEME)
         .then(|| key.trim_ascii())
 }
 
-fn key_in<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
-    Some(headers.get(name)?.as_bytes().trim_ascii())
-}
-
 const SCHEME: &[u8] = b"Bearer ";
-/// The headers of older SDKs of Anthropic and of Azure OpenAI's clients.
-const KEY_HEADERS: [&str; 2] = ["x-api-key", "api-key"];
+/// The headers of LiteLLM's clients, of older SDKs of Anthropic, and of Azure OpenAI's clients.
+const KEY_HEADERS: [&str; 3] = ["x-litellm-api-key", "x-api-key", "api-key"];

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,6 +7,7 @@ use llm_provider::{ApiKey, Capabilities};
 use llm_router::{Deployment, Router};
 
 use crate::activity::Activity;
+use crate::config::{ModelInfo, access_groups};
 use crate::learned::Learned;
 use crate::metrics::Metrics;
 use crate::spend::PriceBook;
@@ -42,6 +44,10 @@ impl State {
 pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) deployments: Vec<Deployment>,
+    /// What is known of deployments besides, by their ids.
+    pub(crate) model_info: BTreeMap<String, ModelInfo>,
+    /// The access groups of each model group.
+    pub(crate) access_groups: Arc<BTreeMap<String, Vec<String>>>,
     /// The APIs that upstreams have themselves.
     pub(crate) native: Capabilities,
     /// Whether a deployment takes files.
@@ -175,6 +181,13 @@ impl Shared {
                 .any(|deployment| deployment.takes_files),
             prices: Arc::new(PriceBook::new(&config.deployments, router.clone())),
             router,
+            access_groups: Arc::new(access_groups(config.deployments.iter().filter_map(
+                |deployment| {
+                    let info = config.model_info.get(&deployment.id)?;
+                    Some((deployment.group.as_str(), info))
+                },
+            ))),
+            model_info: config.model_info,
             deployments: config.deployments,
             master_key: config.master_key,
             tokenizers: config.tokenizers,

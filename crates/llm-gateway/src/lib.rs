@@ -32,7 +32,7 @@ mod trace;
 mod ui;
 mod write_timeout;
 
-pub use crate::config::{Config, ConfigError, Position, Problem, Severity};
+pub use crate::config::{Config, ConfigError, ModelInfo, Position, Problem, Severity};
 pub use crate::gateway::{Gateway, GatewayOptions};
 pub use crate::keys::VirtualKeys;
 pub use crate::response::ResponseBody;

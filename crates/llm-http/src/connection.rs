@@ -127,10 +127,15 @@ impl Connection {
         Err(self.redact(error.redacted(&signatures)))
     }
 
+    /// The host of the upstream, with its port if the address has one.
+    pub fn host(&self) -> &str {
+        self.base.host()
+    }
+
     /// Redacts from an error the secrets that the upstream may have repeated in it, and sets its
     /// [`host`](Error::host).
     pub fn redact(&self, error: Error) -> Error {
-        error.redacted(&self.secrets).with_host(self.base.host())
+        error.redacted(&self.secrets).with_host(self.host())
     }
 }
 

@@ -261,14 +261,17 @@ impl<'u> Exchange<'u> {
         records: impl Stream<Item = Result<Record>> + Send + Unpin + 'static,
         normalizer: Box<dyn Normalize>,
     ) -> ReplyStream {
-        let secrets = self.upstream.connection.secrets().clone();
+        let connection = &self.upstream.connection;
+        let (secrets, host) = (connection.secrets().clone(), connection.host().to_owned());
         let (provider, model, span) = (self.upstream.provider, self.model, self.span);
         let mut observe = span.clone().observer();
         // The span lasts as long as the stream, which owns it.
         let describe = move |error: Error| {
             span.span()
                 .in_scope(|| debug!(error = display(error.kind()), "the stream failed"));
-            named(error, provider, model.as_deref()).redacted(&secrets)
+            named(error, provider, model.as_deref())
+                .redacted(&secrets)
+                .with_host(host.as_str())
         };
         ReplyStream::from_records(metadata, records, normalizer).map_events(|events| {
             events

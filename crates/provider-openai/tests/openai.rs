@@ -234,7 +234,8 @@ async fn with_two_choices_one_finish_is_not_the_end() {
 #[tokio::test]
 async fn the_end_marker_after_an_unfinished_choice_is_not_the_end() {
     let of = |index: u32, choice: Value| piece(json!({ "index": index, "delta": choice }));
-    let finish = |index: u32| piece(json!({ "index": index, "delta": {}, "finish_reason": "stop" }));
+    let finish =
+        |index: u32| piece(json!({ "index": index, "delta": {}, "finish_reason": "stop" }));
     let (first, second) = (json!({ "content": "a" }), json!({ "content": "b" }));
     let done = "data: [DONE]\n\n".to_owned();
     let begun = of(0, first.clone()) + &finish(0);
@@ -528,7 +529,10 @@ async fn a_plain_reply_is_normalized_like_a_stream() {
     let reply = client(&server).send(call()).await.unwrap();
     let written: Value = serde_json::from_slice(reply.body.bytes()).unwrap();
     let tool_call = &written["choices"][0]["message"]["tool_calls"][0];
-    assert_eq!((&tool_call["type"], &tool_call["function"]), (&json!("function"), &function));
+    assert_eq!(
+        (&tool_call["type"], &tool_call["function"]),
+        (&json!("function"), &function)
+    );
     assert!(tool_call["id"].as_str().unwrap().starts_with("call_"));
 
     for body in ["{}", "[]", "nonsense", r#"{"choices":{}}"#] {

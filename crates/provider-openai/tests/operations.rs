@@ -267,9 +267,12 @@ async fn embeddings_keep_their_digits_and_get_a_usage() {
 
     // Some engines send no total.
     let request = json!({ "model": "m", "input": "x" });
-    let (body, _) = embed(request, &format!("{vectors},\"usage\":{{\"prompt_tokens\":9}}}}"))
-        .await
-        .unwrap();
+    let (body, _) = embed(
+        request,
+        &format!("{vectors},\"usage\":{{\"prompt_tokens\":9}}}}"),
+    )
+    .await
+    .unwrap();
     let usage = &serde_json::from_str::<Value>(&body).unwrap()["usage"];
     assert_eq!(usage, &json!({ "prompt_tokens": 9, "total_tokens": 9 }));
 
@@ -292,7 +295,10 @@ async fn embeddings_have_the_requested_encoding() {
             (json!("float"), json!([1.0, -0.5])),
             (Value::Null, json!([1.0, -0.5])),
             // A format of the upstream.
-            (json!("int8"), serde_json::from_str::<Value>(body).unwrap()["data"][0]["embedding"].clone()),
+            (
+                json!("int8"),
+                serde_json::from_str::<Value>(body).unwrap()["data"][0]["embedding"].clone(),
+            ),
         ] {
             let request = json!({ "model": "m", "input": "x", "encoding_format": format });
             let (body, _) = embed(request, body).await.unwrap();

@@ -20,7 +20,7 @@ use crate::{Money, Timestamp};
 pub use self::access::{Access, Denial};
 pub use self::limits::LimitSettings;
 pub(crate) use self::owner::OwnerRow;
-pub use self::owner::{Owner, OwnerInfo, OwnerKind, OwnerSettings};
+pub use self::owner::{Owner, OwnerFilter, OwnerInfo, OwnerKind, OwnerSettings};
 pub use self::owners::Owners;
 pub use self::queries::Keys;
 pub(crate) use self::queries::{KEY_COLUMNS, read_key};

@@ -62,6 +62,28 @@ pub struct OwnerInfo {
     pub budget_reset_at: Option<Timestamp>,
 }
 
+/// Which owners to list, by id.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OwnerFilter {
+    /// Only owners after the one with this id.
+    pub after: Option<String>,
+    /// The number of owners to leave out at the beginning.
+    pub skip: u32,
+    /// The maximum number of owners; 1,000 by default, which is also the most.
+    pub limit: u32,
+}
+
+impl Default for OwnerFilter {
+    fn default() -> Self {
+        Self {
+            after: None,
+            skip: 0,
+            limit: 1000,
+        }
+    }
+}
+
 /// An owner as it is stored: `None` if it was deleted.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct OwnerRow(pub(crate) Option<Owner>);

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use super::{Owner, OwnerInfo, OwnerKind, OwnerRow, OwnerSettings, check};
+use super::{Owner, OwnerFilter, OwnerInfo, OwnerKind, OwnerRow, OwnerSettings, check};
 use crate::ledger::budget_statement;
 use crate::sql::{Batch, Database, Outcome, Row, Statement, unreadable};
 use crate::{BudgetId, Clock, Error, ErrorKind, Money, Result, Store, Timestamp};
@@ -136,23 +136,31 @@ impl Owners {
         rows.first().map(|row| info(kind, row)).transpose()
     }
 
-    /// At most `limit` owners, at most 1,000, after the one with the id `after`, by id.
+    /// Lists owners, by id.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn list(
-        &self,
-        kind: OwnerKind,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<OwnerInfo>> {
-        let select = format!("{SELECT} AND o.id > ?2 ORDER BY o.id LIMIT ?3");
+    pub async fn list(&self, kind: OwnerKind, filter: &OwnerFilter) -> Result<Vec<OwnerInfo>> {
+        let select = format!("{SELECT} AND o.id > ?2 ORDER BY o.id LIMIT ?3 OFFSET ?4");
         let select = Statement::new(select)
             .with(kind.name())
-            .with(after.unwrap_or_default())
-            .with(i64::from(limit.clamp(1, 1000)));
+            .with(filter.after.as_deref().unwrap_or_default())
+            .with(i64::from(filter.limit.clamp(1, 1000)))
+            .with(i64::from(filter.skip));
         let rows = self.database.rows(select).await?;
         rows.iter().map(|row| info(kind, row)).collect()
+    }
+
+    /// The number of owners.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn count(&self, kind: OwnerKind) -> Result<u64> {
+        let count = "SELECT COUNT(*) FROM gateway_owners o WHERE o.kind = ?1 AND o.deleted = 0";
+        let rows = self.database.rows(Statement::new(count).with(kind.name()));
+        let rows = rows.await?;
+        let row = rows.first().ok_or_else(unreadable)?;
+        u64::try_from(row.int(0)?).map_err(|_| unreadable())
     }
 
     /// Deletes an owner and its keys. Usage records stay. Another owner may get the id: it has none of
@@ -175,7 +183,11 @@ impl Owners {
         let spend = "UPDATE gateway_budgets SET spent = 0 WHERE id = ?1";
         let spend = Statement::new(spend).with(BudgetId::owner(kind, id).as_str());
         let batch = Batch::write().announced().and(Statement::new(BUMP));
-        match self.database.run(batch.and(delete).and(keys).and(spend)).await? {
+        match self
+            .database
+            .run(batch.and(delete).and(keys).and(spend))
+            .await?
+        {
             Outcome::Done(_) => Ok(()),
             Outcome::Refused(_) => Err(not_found(kind)),
         }

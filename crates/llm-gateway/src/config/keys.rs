@@ -62,9 +62,45 @@ pub(super) const TOP: Keys = Keys {
     ],
 };
 
-/// `model_info` may have any keys; only `id`, `mode`, `max_input_tokens`, `tokenizer`, prices and the
-/// support of prefills and files are read.
 pub(super) const MODEL: Keys = Keys::only(&["litellm_params", "model_info", "model_name"]);
+
+/// `model_info` may have any other keys, too. Those of LiteLLM that are similar to keys that are read are
+/// `ignored`.
+pub(super) const MODEL_INFO: Keys = Keys {
+    read: &[
+        "access_groups",
+        "base_model",
+        "cache_read_input_token_cost",
+        "id",
+        "input_cost_per_request",
+        "input_cost_per_second",
+        "input_cost_per_token",
+        "max_input_tokens",
+        "mode",
+        "output_cost_per_second",
+        "output_cost_per_token",
+        "prefill_params",
+        "supports_assistant_prefill",
+        "supports_pdf_input",
+        "tokenizer",
+    ],
+    ignored: &[
+        "input_cost_per_audio_token",
+        "input_cost_per_character",
+        "input_cost_per_query",
+        "max_output_tokens",
+        "max_tokens",
+        "model",
+        "output_cost_per_character",
+        "supports_audio_input",
+        "supports_image_input",
+        "supports_pdf_output",
+    ],
+    restricting: &[(
+        "team_id",
+        "remove this line, and list the models of each team (`models` of /team/new)",
+    )],
+};
 
 pub(super) const GENERAL: Keys = Keys {
     read: &[

@@ -52,6 +52,11 @@ impl Limits {
         self.prices = self.prices.or(read_prices(reader, section));
     }
 
+    /// Sets prices that are not set.
+    pub(super) fn add_prices(&mut self, prices: Prices) {
+        self.prices = self.prices.or(prices);
+    }
+
     /// Applies them to a deployment.
     pub(super) fn apply(
         &self,

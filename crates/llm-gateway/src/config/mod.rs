@@ -6,12 +6,14 @@ mod cache;
 mod database;
 mod declarations;
 mod groups;
+mod info;
 mod keys;
 mod limits;
 mod model;
 mod names;
 mod param_keys;
 mod params;
+mod places;
 mod problem;
 mod reader;
 mod redis;
@@ -21,6 +23,7 @@ mod tls;
 mod value;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -30,6 +33,8 @@ use llm_provider::{ApiKey, Registry};
 use llm_router::{Deployment, Router, RouterBuilder};
 
 use self::declarations::Declarations;
+pub use self::info::ModelInfo;
+pub(crate) use self::info::access_groups;
 use self::model::Defaults;
 pub use self::problem::{ConfigError, Position, Problem, Severity};
 use self::reader::{Reader, Section};
@@ -61,6 +66,8 @@ pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub struct Config {
     /// The deployments, with the names of their model groups.
     pub deployments: Vec<Deployment>,
+    /// What is known of deployments besides, by their ids.
+    pub model_info: BTreeMap<String, ModelInfo>,
     /// The tokenizers of model groups, for counts of tokens.
     pub tokenizers: Tokenizers,
     /// The key that every client has to send; without it, all clients are accepted.
@@ -98,6 +105,7 @@ impl Config {
     pub fn new(deployments: Vec<Deployment>) -> Self {
         Self {
             deployments,
+            model_info: BTreeMap::new(),
             master_key: None,
             database_url: None,
             store_responses: None,
@@ -272,7 +280,7 @@ impl Config {
             config.read_router(reader, section, &mut defaults, &mut routing);
         }
         defaults.retries = config.retries.and_then(|retries| retries.try_into().ok());
-        config.deployments = read_models(
+        let models = read_models(
             reader,
             &mut top,
             registry,
@@ -280,6 +288,11 @@ impl Config {
             &routing,
             &mut config.tokenizers,
         );
+        for (deployment, info, at) in models {
+            routing.places.note_deployment(&deployment.id, at);
+            config.model_info.insert(deployment.id.clone(), info);
+            config.deployments.push(deployment);
+        }
         config.finish_router(reader, routing, top.at);
         access::check_guardrails(reader, &mut top);
         reader.report_rest(top, &keys::TOP);
@@ -299,7 +312,7 @@ impl Config {
         self.json_logs = reader.take_bool(&mut section, "json_logs") == Some(true);
         self.retries = take_retries(reader, &mut section);
         defaults.timeout = reader.take_time(&mut section, "request_timeout");
-        routing.note_places(&section);
+        routing.places.note(&section);
         routing.read_common(reader, &mut section);
         (routing.cache, routing.redis) = cache::read(reader, &mut section);
         self.otel = access::read_callbacks(reader, &mut section);
@@ -317,7 +330,7 @@ impl Config {
         defaults.timeout = reader
             .take_time(&mut section, "timeout")
             .or(defaults.timeout);
-        routing.note_places(&section);
+        routing.places.note(&section);
         defaults.stream_timeout = reader.take_time(&mut section, "stream_timeout");
         routing.read_common(reader, &mut section);
         self.reads_tags = reader.take_bool(&mut section, "enable_tag_filtering") == Some(true);
@@ -339,8 +352,7 @@ impl Config {
             return;
         }
         for problem in router.problems() {
-            let setting = problem.place.split(',').next().unwrap_or_default();
-            let at = places.get(setting).copied().unwrap_or(at);
+            let at = places.of(&problem.place).unwrap_or(at);
             reader.error(at, problem.to_string());
         }
     }
@@ -358,7 +370,7 @@ fn read_models(
     defaults: Defaults,
     routing: &Routing,
     tokenizers: &mut Tokenizers,
-) -> Vec<Deployment> {
+) -> Vec<(Deployment, ModelInfo, Position)> {
     let Some(list) = top.take_any("model_list") else {
         reader.error_with_help(top.at, "there is no `model_list`", MODEL_LIST_HELP);
         return Vec::new();

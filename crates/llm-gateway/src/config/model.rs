@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +13,16 @@ use llm_router::Deployment;
 
 use super::declarations::Declarations;
 use super::groups::shares;
+use super::info::{self, ModelInfo};
 use super::keys;
 use super::params::Params;
-use super::problem::Problem;
+use super::problem::{Position, Problem};
 use super::reader::{Reader, Section};
 use super::routing::Routing;
 use super::yaml::{Entry, Node};
 use crate::Tokenizers;
 
-/// Builds the deployments of `items`; errors are reported to `reader`.
+/// Builds the deployments of `items`, with their positions; errors are reported to `reader`.
 pub(super) fn deployments(
     reader: &mut Reader<'_>,
     items: Vec<Node>,
@@ -30,14 +30,14 @@ pub(super) fn deployments(
     defaults: Defaults,
     routing: &Routing,
     tokenizers: &mut Tokenizers,
-) -> Vec<Deployment> {
+) -> Vec<(Deployment, ModelInfo, Position)> {
     let models: Vec<Model> = items
         .into_iter()
         .filter_map(|item| Model::read(reader, item, declarations, tokenizers))
         .collect();
     let named = models.iter();
     let shares = shares(named.map(|model| (model.group.as_str(), model.params.metrics)));
-    let mut built: Vec<Deployment> = models
+    let mut built: Vec<_> = models
         .into_iter()
         .zip(shares)
         .filter_map(|(model, share)| {
@@ -45,6 +45,7 @@ pub(super) fn deployments(
                 warn_unweighted(reader, &model);
             }
             let (limits, metrics) = (model.params.limits.clone(), model.params.metrics);
+            let (info, at) = (model.info.clone(), model.at);
             let has_others = !share.is_alone || routing.has_fallbacks(&model.group);
             let built = model.build(
                 reader,
@@ -53,11 +54,11 @@ pub(super) fn deployments(
                 share.weight,
                 has_others,
             )?;
-            Some(limits.apply(built, &metrics, routing))
+            Some((limits.apply(built, &metrics, routing), info, at))
         })
         .collect();
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
-    for deployment in &mut built {
+    for (deployment, ..) in &mut built {
         let times = seen.entry(deployment.id.clone()).or_default();
         *times += 1;
         if *times > 1 {
@@ -89,8 +90,10 @@ pub(super) struct Defaults {
 
 /// A valid entry of `model_list`.
 struct Model {
+    at: Position,
     group: String,
     id: Option<String>,
+    info: ModelInfo,
     provider: &'static str,
     /// The upstream's name of the model.
     model: String,
@@ -117,17 +120,10 @@ impl Model {
             }
         };
         let info = reader.take_section(&mut section, "model_info");
-        let mut info = info.unwrap_or(Section {
+        let info = info.unwrap_or(Section {
             at,
             entries: Vec::new(),
         });
-        let mut text = |key| reader.take_text(&mut info, key).map(|(text, _)| text);
-        let (id, mode) = (text("id"), text("mode"));
-        if let (Some((file, at)), Some(group)) = (reader.take_text(&mut info, "tokenizer"), &group)
-            && let Err(error) = tokenizers.add(group, Path::new(&*file))
-        {
-            reader.error(at, format!("`tokenizer`: {error}"));
-        }
         let params = section.take("litellm_params");
         reader.report_rest(section, &keys::MODEL);
         let Some(params) = params else {
@@ -137,7 +133,8 @@ impl Model {
         };
         let params = reader.section("`litellm_params`", params.value)?;
         let mut params = Params::read(reader, params, declarations)?;
-        params.limits.read_info(reader, &mut info);
+        let limits = &mut params.limits;
+        let info = info::read(reader, info, group.as_deref(), limits, registry, tokenizers);
         let (provider, model) = match registry.split(&params.model) {
             Ok((provider, model)) => (provider, model.to_owned()),
             Err(error) => {
@@ -147,15 +144,17 @@ impl Model {
         };
         let name = TEXT_COMPLETION.name;
         let takes_prompts = registry.spec(provider)?.setting(name).is_some();
-        if takes_prompts && mode.as_deref() == Some("completion") {
+        if takes_prompts && info.mode.as_deref() == Some("completion") {
             let extra = &mut params.settings.extra;
             extra.entry(name).or_insert(true.into());
         }
         // The provider would only report consequences of earlier errors.
         let is_valid = reader.errors() == errors && params.is_complete;
         is_valid.then_some(Self {
+            at,
             group: group?,
-            id,
+            id: info.id,
+            info: info.info,
             provider,
             model,
             params,

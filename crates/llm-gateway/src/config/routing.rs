@@ -1,6 +1,5 @@
 //! The settings of the router, in `router_settings` and `litellm_settings`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use llm_provider::ErrorKind;
@@ -12,6 +11,7 @@ use llm_router::{
 use super::MAX_RETRIES;
 use super::keys::Keys;
 use super::names::{did_you_mean, quoted};
+use super::places::Places;
 use super::problem::Position;
 use super::reader::{Reader, Section};
 use super::redis::Address;
@@ -32,18 +32,10 @@ pub(super) struct Routing {
     pub(super) enforces_rates: bool,
     /// The number of concurrent calls of a deployment that does not set it.
     pub(super) max_parallel_requests: Option<u32>,
-    /// Where the settings are in the file.
-    pub(super) places: BTreeMap<String, Position>,
+    pub(super) places: Places,
 }
 
 impl Routing {
-    /// Notes where settings are, for errors that are found when all are known. The last place wins.
-    pub(super) fn note_places(&mut self, section: &Section) {
-        let places = section.entries.iter();
-        self.places
-            .extend(places.map(|entry| (entry.key.clone(), entry.at)));
-    }
-
     /// Reads the settings that both sections can have. The last value wins.
     pub(super) fn read_common(&mut self, reader: &mut Reader<'_>, section: &mut Section) {
         for (key, lists) in [
@@ -60,7 +52,8 @@ impl Routing {
             let Some(entry) = reader.take(section, key) else {
                 continue;
             };
-            for (group, names) in read_fallbacks(reader, entry) {
+            for (group, at, names) in read_fallbacks(reader, entry) {
+                self.places.note_entry(key, &group, at);
                 if group == "*" && key == "fallbacks" {
                     self.fallbacks.default = names;
                 } else {
@@ -168,6 +161,8 @@ impl Routing {
         };
         for mut alias in aliases.entries {
             reader.resolve(&mut alias.value);
+            self.places
+                .note_entry("model_group_alias", &alias.key, alias.at);
             let builder = std::mem::take(&mut self.builder);
             self.builder = if let Yaml::Map(entries) = alias.value.value {
                 let at = alias.value.at;
@@ -250,7 +245,7 @@ impl Routing {
 }
 
 /// Reads a list of mappings from a group to those that take over.
-fn read_fallbacks(reader: &mut Reader<'_>, entry: Entry) -> Vec<(String, Vec<String>)> {
+fn read_fallbacks(reader: &mut Reader<'_>, entry: Entry) -> Vec<(String, Position, Vec<String>)> {
     let items = match entry.value.value {
         Yaml::List(items) => items,
         Yaml::Map(_) => vec![entry.value],
@@ -270,7 +265,7 @@ fn read_fallbacks(reader: &mut Reader<'_>, entry: Entry) -> Vec<(String, Vec<Str
         };
         for group in section.entries {
             let names = read_names(reader, &group.key, group.value);
-            lists.push((group.key, names));
+            lists.push((group.key, group.at, names));
         }
     }
     lists

@@ -98,6 +98,14 @@ fn model_info() -> Value {
         "properties": {
             "id": property(ValueKind::Text, "The name of the deployment in headers and reports"),
             "mode": property(ValueKind::Text, "The endpoint, such as chat, completion or embedding"),
+            "access_groups": property(
+                ValueKind::List,
+                "Names that stand for the model in the models of keys, users and teams",
+            ),
+            "base_model": property(
+                ValueKind::Text,
+                "The model whose prices this one has, such as together_ai/MODEL",
+            ),
             "max_input_tokens": number("The context window"),
             "tokenizer": property(ValueKind::Path, "The model's tokenizer.json, for counts of tokens"),
             "supports_assistant_prefill":

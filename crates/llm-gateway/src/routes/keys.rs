@@ -253,16 +253,9 @@ async fn list(store: &Store, query: &Query<'_>) -> Result<serde_json::Value, Api
     filter.team_id = query.get("team_id");
     filter.key_alias = query.get("key_alias");
     filter.after = query.get("after");
-    if let Some(size) = query.get("size") {
-        let size = size.parse().ok().filter(|size| (1..=1000).contains(size));
-        let invalid = || ApiError::invalid("`size`: give 1 to 1000").with_param("size");
-        filter.limit = size.ok_or_else(invalid)?;
-    }
-    let page = page(query)?;
-    let size = u64::from(filter.limit);
-    if let Some(page) = page {
-        filter.skip = (page - 1).saturating_mul(filter.limit);
-    }
+    let page = query.page(&["size"])?;
+    filter.limit = page.size.unwrap_or(filter.limit);
+    filter.skip = page.skip(filter.limit);
     let found = store.keys().list(&filter).await?;
     let is_last = found.len() < usize::try_from(filter.limit).unwrap_or(usize::MAX);
     let next = found.last().filter(|_| !is_last);
@@ -277,7 +270,7 @@ async fn list(store: &Store, query: &Query<'_>) -> Result<serde_json::Value, Api
         hashes.map(|hash| json!(hash)).collect()
     };
     // As in LiteLLM; a list that goes on with `after` has no pages.
-    let current_page = page.or_else(|| filter.after.is_none().then_some(1));
+    let current_page = page.number.or_else(|| filter.after.is_none().then_some(1));
     filter.after = None;
     let count = store.keys().count(&filter).await?;
     Ok(json!({
@@ -285,25 +278,8 @@ async fn list(store: &Store, query: &Query<'_>) -> Result<serde_json::Value, Api
         "next": next,
         "total_count": count,
         "current_page": current_page,
-        "total_pages": count.div_ceil(size),
+        "total_pages": count.div_ceil(u64::from(filter.limit)),
     }))
-}
-
-/// The page that a client asks for.
-fn page(query: &Query<'_>) -> Result<Option<u32>, ApiError> {
-    let Some(page) = query.get("page") else {
-        return Ok(None);
-    };
-    if query.get("after").is_some() {
-        return Err(ApiError::invalid("give `page` or `after`").with_param("page"));
-    }
-    let page = page
-        .parse()
-        .ok()
-        .filter(|page| (1..=MAX_PAGE).contains(page));
-    let message = format!("`page`: give 1 to {MAX_PAGE}");
-    let invalid = || ApiError::invalid(message).with_param("page");
-    page.ok_or_else(invalid).map(Some)
 }
 
 /// Changes the settings of a key, if the request has any, and replaces its secret.
@@ -341,7 +317,6 @@ fn below(path: &str) -> Option<&str> {
 }
 
 const REGENERATE: &str = "/regenerate";
-const MAX_PAGE: u32 = 1_000_000;
 
 /// The unknown keys or owners that an error names.
 const MOST_NAMED: usize = 10;

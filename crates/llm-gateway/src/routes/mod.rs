@@ -140,6 +140,7 @@ where
         origin,
         is_strict: headers::is_strict(&head.headers),
         router: shared.router.clone(),
+        access_groups: Arc::clone(&shared.access_groups),
         active,
     };
     if let Some(active) = &client.active {

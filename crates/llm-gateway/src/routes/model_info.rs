@@ -1,7 +1,7 @@
 //! `/model/info`: the deployments of the model groups, as in LiteLLM.
 
 use http::Response;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::auth::Client;
 use crate::gateway::Shared;
@@ -13,7 +13,8 @@ pub(super) fn serve(shared: &Shared, client: &Client) -> Response<ResponseBody> 
     let deployments = deployments.filter(|deployment| client.may_call(&deployment.group));
     let data: Vec<Value> = deployments
         .map(|deployment| {
-            let mut info = Map::new();
+            let known = shared.model_info.get(&deployment.id);
+            let mut info = known.map(|info| info.members.clone()).unwrap_or_default();
             info.insert("id".to_owned(), json!(deployment.id));
             info.insert(
                 "max_input_tokens".to_owned(),

@@ -176,9 +176,9 @@ const GETS: &[(&str, &str, &[&str])] = &[
         ],
     ),
     ("/user/info", "a user and its spend", &["user_id"]),
-    ("/user/list", "the users", &["after"]),
+    ("/user/list", "the users", &["after", "page", "page_size"]),
     ("/team/info", "a team and its spend", &["team_id"]),
-    ("/team/list", "the teams", &["after"]),
+    ("/team/list", "the teams", &["after", "page", "page_size"]),
     (
         "/spend/logs",
         "the usage records",

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use gateway_store::{
-    ErrorKind, KeyFilter, KeySettings, Owner, OwnerInfo, OwnerKind, OwnerSettings, Store,
+    ErrorKind, KeyFilter, KeySettings, Owner, OwnerFilter, OwnerInfo, OwnerKind, OwnerSettings,
+    Store,
 };
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
@@ -193,16 +194,7 @@ async fn run(
             require_known(kind, &unknown, &deleted, "deleted")?;
             json!({ "deleted": deleted })
         }
-        Operation::List => {
-            let after = query.get("after");
-            let found = store.owners().list(kind, after.as_deref(), 1_000).await?;
-            let found: Value = found.iter().map(answer).collect();
-            // As in LiteLLM.
-            match kind {
-                OwnerKind::Team => found,
-                _ => json!({ "users": found }),
-            }
-        }
+        Operation::List => list(store, kind, query).await?,
         Operation::Block | Operation::Unblock => {
             let blocked = route.operation == Operation::Block;
             let selected = parse::<Selected>(body)?;
@@ -225,6 +217,38 @@ async fn run(
             }
         }
     })
+}
+
+async fn list(store: &Store, kind: OwnerKind, query: &Query<'_>) -> Result<Value, ApiError> {
+    for name in FILTERS {
+        if query.get(name).is_some() {
+            let message = format!("`{name}`: lists of {}s have no such filter", owners(kind));
+            return Err(ApiError::invalid(message).with_param(name));
+        }
+    }
+    let page = query.page(&["page_size", "size"])?;
+    let mut filter = OwnerFilter::default();
+    filter.after = query.get("after");
+    filter.limit = match page.number {
+        // LiteLLM's size of a page.
+        Some(_) => page.size.unwrap_or(25),
+        None => page.size.unwrap_or(filter.limit),
+    };
+    filter.skip = page.skip(filter.limit);
+    let found = store.owners().list(kind, &filter).await?;
+    let found: Value = found.iter().map(answer).collect();
+    // As in LiteLLM.
+    if kind == OwnerKind::Team {
+        return Ok(found);
+    }
+    let count = store.owners().count(kind).await?;
+    Ok(json!({
+        "users": found,
+        "total": count,
+        "page": page.number.unwrap_or(1),
+        "page_size": filter.limit,
+        "total_pages": count.div_ceil(u64::from(filter.limit)),
+    }))
 }
 
 /// The error that names unknown ids, after the operation on all others.
@@ -386,6 +410,18 @@ fn owners(kind: OwnerKind) -> &'static str {
         _ => "user",
     }
 }
+
+/// LiteLLM's filters of lists. Ignoring one would list others, too.
+const FILTERS: [&str; 8] = [
+    "organization_id",
+    "role",
+    "sort_by",
+    "team",
+    "team_id",
+    "user_email",
+    "user_id",
+    "user_ids",
+];
 
 /// Owners that one request may change.
 const MOST_IDS: usize = 1000;

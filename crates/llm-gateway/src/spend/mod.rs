@@ -86,14 +86,7 @@ pub(crate) async fn admit(
         record.end_user = Some(user.into_owned());
     }
     let prices = Arc::clone(&shared.prices);
-    let running = Running::new(
-        reservation,
-        record,
-        origin.started,
-        prices,
-        permits,
-        counts,
-    );
+    let running = Running::new(reservation, record, origin.started, prices, permits, counts);
     Ok(running.observed_by(client.active.clone()))
 }
 

@@ -47,7 +47,11 @@ impl Origin {
 
     pub(super) fn fill(&self, record: &mut UsageRecord) {
         record.session_id.clone_from(&self.session);
-        for tag in self.tags.iter().chain(self.tags_in_body.get().into_iter().flatten()) {
+        for tag in self
+            .tags
+            .iter()
+            .chain(self.tags_in_body.get().into_iter().flatten())
+        {
             if !record.tags.contains(tag) {
                 record.tags.push(tag.clone());
             }

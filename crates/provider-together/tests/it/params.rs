@@ -142,7 +142,10 @@ async fn a_parameter_that_cannot_be_read_is_named() {
     }
     let error = together.send(chat_call(&json!([]))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-    for members in [json!({ "top_logprobs": 2 }), json!({ "top_logprobs": 2, "logprobs": false })] {
+    for members in [
+        json!({ "top_logprobs": 2 }),
+        json!({ "top_logprobs": 2, "logprobs": false }),
+    ] {
         let error = together.send(chat_call(&with(TURBO, members))).await;
         assert_eq!(error.unwrap_err().param(), Some("top_logprobs"));
     }

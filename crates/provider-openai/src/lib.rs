@@ -5,6 +5,7 @@
 mod client;
 mod config;
 mod error;
+mod generation;
 mod models;
 mod provider;
 mod stream;

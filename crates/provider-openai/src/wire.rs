@@ -3,10 +3,11 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use llm_provider::{Call, Error, Result};
+use llm_provider::{Call, Capability, Error, Result};
 
 use crate::config::NAME;
 use crate::error::read_error;
+use crate::generation::Generation;
 
 /// The differences between an upstream's API and OpenAI's. The default of each method is OpenAI's
 /// behaviour.
@@ -54,5 +55,12 @@ pub(crate) struct OpenAiDialect;
 impl Dialect for OpenAiDialect {
     fn provider(&self) -> &'static str {
         NAME
+    }
+
+    fn request(&self, call: &mut Call) -> Result<()> {
+        if call.endpoint.capability() == Capability::Chat {
+            Generation::of(&call.model()).fit(call)?;
+        }
+        Ok(())
     }
 }

@@ -40,8 +40,12 @@ pub(super) fn parts(
             Ok(head.into_iter().chain(part).collect())
         }
         _ => {
-            let problem =
-                "this model takes documents as text; send a source of type text or content";
+            let problem = match files {
+                true => "this model takes documents as base64 or text, not by address",
+                false => {
+                    "this model takes documents as text; send a source of type text or content"
+                }
+            };
             Err(Error::unsupported(format!("{place}.source"), problem))
         }
     }

@@ -47,9 +47,7 @@ impl Ending {
 
     /// Whether the upstream reports that it failed.
     pub(super) fn is_error(&self) -> bool {
-        self.finish
-            .as_ref()
-            .is_some_and(|reason| reason.as_str() == "error")
+        self.finish.as_ref().is_some_and(FinishReason::is_failure)
     }
 
     /// The stop reason; a message with a tool call ends with `tool_use` even if the engine says

@@ -183,7 +183,9 @@ impl Conversation<'_> {
     /// the conversation cannot be left out.
     fn add_other(&mut self, type_: &str, at: usize) -> Result<(), Error> {
         let problem = match type_ {
-            "item_reference" => "items are not stored; send the item itself",
+            "item_reference" => {
+                "the item is not stored; send the item itself, as clients do with `store: false`"
+            }
             "compaction" => "another server's compaction cannot be read; send the items",
             _ => {
                 self.ignored.add(&format!("input:{type_}"));
@@ -200,6 +202,7 @@ impl Conversation<'_> {
         };
         // Reasoning alone is not a message.
         if turn.text.is_none() && turn.calls.is_empty() {
+            self.ignored.add("input:reasoning");
             return Ok(());
         }
         let mut message = Message::assistant(turn.text.unwrap_or_default());

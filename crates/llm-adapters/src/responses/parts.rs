@@ -87,7 +87,10 @@ fn file(part: InputFilePart, files: bool, place: usize) -> Result<ContentPart, E
         return Ok(ContentPart::text(format!("File: {name}\n{text}")));
     }
     let (Some(data), true) = (data, files) else {
-        let problem = "this model does not take files; send their text as `input_text`";
+        let problem = match files {
+            true => "this model takes files as `file_data`, not by address or id",
+            false => "this model does not take files; send their text as `input_text`",
+        };
         return Err(Error::unsupported(param(place), problem));
     };
     let part = json!({"type": "file", "file": {"filename": name, "file_data": data}});

@@ -147,7 +147,7 @@ fn check_members(request: &ResponsesRequest, ignored: &mut Ignored) -> Result<()
         (
             "background",
             request.background == Some(true),
-            "not supported; leave it out and wait for the response",
+            "requires a server that stores the response; leave it out and wait for the response",
         ),
         (
             "conversation",

@@ -162,7 +162,7 @@ impl ResponsesStream {
         let incomplete = match &finish {
             Some(FinishReason::Length) => Some("max_output_tokens"),
             Some(FinishReason::ContentFilter) => Some("content_filter"),
-            Some(FinishReason::Other(reason)) if reason == "error" => {
+            Some(reason) if reason.is_failure() => {
                 return self.close_with("server_error", "the model failed");
             }
             _ => None,

@@ -195,10 +195,8 @@ fn of_object(
     let text = |key| choice.get(key).and_then(Value::as_str);
     match (text("type").unwrap_or_default(), text("name")) {
         ("function" | "custom" | "tool", Some(name)) => {
-            let in_chat = find(name, text("namespace"), tools, names).ok_or_else(|| {
-                let problem = format!("{:?} is not the name of a tool", excerpt(name));
-                Error::invalid("tool_choice.name", &problem)
-            })?;
+            let in_chat = find(name, text("namespace"), tools, names);
+            let in_chat = in_chat.ok_or_else(|| unknown("tool_choice.name", name))?;
             Ok(format::function_choice(&in_chat))
         }
         ("tool", None) => Ok(ToolChoice::required()),
@@ -224,15 +222,22 @@ fn allowed(
     let list = choice.get("tools").and_then(Value::as_array);
     let list = list.ok_or_else(|| Error::invalid("tool_choice.tools", "required"))?;
     let text = |tool: &Value, key| tool.get(key).and_then(Value::as_str).map(ToOwned::to_owned);
-    let allowed: Vec<String> = list
-        .iter()
-        .filter_map(|tool| {
-            let name = text(tool, "name")?;
-            find(&name, text(tool, "namespace").as_deref(), tools, names)
-        })
-        .collect();
+    let mut allowed = Vec::new();
+    for tool in list {
+        // Tools that run on OpenAI's servers have no name.
+        let Some(name) = text(tool, "name") else {
+            continue;
+        };
+        let found = find(&name, text(tool, "namespace").as_deref(), tools, names);
+        allowed.push(found.ok_or_else(|| unknown("tool_choice.tools", &name))?);
+    }
     tools.retain(|tool| allowed.iter().any(|name| tool.name() == Some(name)));
     of_mode(choice.get("mode").and_then(Value::as_str).unwrap_or("auto"))
+}
+
+fn unknown(param: &str, name: &str) -> Error {
+    let problem = format!("{:?} is not the name of a tool", excerpt(name));
+    Error::invalid(param, &problem)
 }
 
 /// The name in the chat request of a tool that the client names.

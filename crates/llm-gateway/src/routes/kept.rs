@@ -65,7 +65,7 @@ impl Kept {
             Some(id) => stored.history(&owner, id).await?.ok_or_else(|| {
                 let id = excerpt(id);
                 not_continued(format!(
-                    "the previous response \"{id}\" does not exist or has expired"
+                    "the previous response \"{id}\", or one that it continues, does not exist or has expired"
                 ))
             })?,
         };

@@ -11,6 +11,7 @@ use super::check::{self, Kind};
 use super::chunks::{
     Chunk, ChunkType, Inspection, Normalize, Normalizer, Seen, canonical, unexpected,
 };
+use super::parts;
 use super::repair::repaired;
 use super::{Accumulate, Endpoint, Request, StreamingRequest, params};
 use crate::{Capability, Document, Metadata, ParamSpec, Result};
@@ -104,6 +105,9 @@ fn normalize(reply: Document, single_call: bool) -> Result<Document> {
     if is_normal(&reply, single_call).unwrap_or_default() {
         return Ok(reply);
     }
+    if let Some(reply) = parts::joined(reply.bytes()) {
+        return normalize(Document::from_bytes(reply), single_call);
+    }
     let mut value: ChatResponse = match reply.read() {
         Ok(value) => value,
         Err(error) => match repaired(reply.bytes()) {
@@ -165,6 +169,7 @@ impl ChunkType for ChatChunk {
             && !summary.usage.is_value()
             && !summary.tool_calls
             && !summary.null_calls
+            && !summary.content_parts
             && summary.reasoning.is_none()
             && !seen.logprobs
             && !seen.several
@@ -250,6 +255,9 @@ fn is_normal(response: &Document, single_call: bool) -> Result<bool, ParseError>
             let reason = FinishReason::from(&*reason);
             !reason.as_str().is_empty() && reason.clone().canonical() == reason
         });
+        let has_parts = message
+            .bytes("content")
+            .is_some_and(|content| content.starts_with(b"["));
         let shares = !has(&message, "reasoning") || has(&message, "reasoning_content");
         let calls = message.objects("tool_calls").into_iter().flatten();
         let (mut count, mut complete) = (0_usize, true);
@@ -258,7 +266,7 @@ fn is_normal(response: &Document, single_call: bool) -> Result<bool, ParseError>
             complete &= call.is_ok_and(|call| calls::is_complete(&call));
         }
         let calls_differ = !complete || (single_call && count > 1);
-        if !is_canonical || !shares || calls_differ || has(&choice, "logprobs") {
+        if !is_canonical || has_parts || !shares || calls_differ || has(&choice, "logprobs") {
             return Ok(false);
         }
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::calls::SeenCalls;
+use super::parts;
 use super::repair::repaired;
 use crate::{Document, Error, ErrorKind, Result};
 
@@ -290,7 +291,7 @@ impl<C: ChunkType> Normalize for Normalizer<C> {
         }
         let mut chunk: C = match serde_json::from_slice(data) {
             Ok(chunk) => chunk,
-            Err(error) => match repaired(data) {
+            Err(error) => match repaired(data).or_else(|| parts::joined(data)) {
                 Some(data) => return self.read(&data),
                 None => return Err(unexpected(error.into())),
             },

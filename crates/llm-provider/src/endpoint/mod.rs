@@ -10,6 +10,7 @@ mod embeddings;
 mod moderations;
 mod native;
 mod params;
+mod parts;
 mod repair;
 mod rerank;
 

@@ -81,6 +81,10 @@ fn kind_in_stream(data: &[u8]) -> Option<ErrorKind> {
         | "rate_limit_error"
         | "rate_limit_exceeded" => Some(ErrorKind::RateLimited),
         "overloaded_error" | "service_unavailable" => Some(ErrorKind::Overloaded),
+        "insufficient_quota" => Some(ErrorKind::InsufficientCredit),
+        "authentication_error" | "invalid_api_key" => Some(ErrorKind::Auth),
+        "permission_error" => Some(ErrorKind::Permission),
+        "timeout_error" => Some(ErrorKind::Timeout),
         _ => None,
     })
 }
@@ -157,6 +161,10 @@ mod tests {
             (
                 r#"{"message":"x","type":"overloaded_error","code":null}"#,
                 ErrorKind::Overloaded,
+            ),
+            (
+                r#"{"message":"x","code":"insufficient_quota"}"#,
+                ErrorKind::InsufficientCredit,
             ),
             (
                 r#"{"message":"x","code":"context_length_exceeded"}"#,

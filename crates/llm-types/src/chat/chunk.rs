@@ -1,6 +1,6 @@
 //! The chunks of a stream.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::delta::Delta;
@@ -18,7 +18,7 @@ pub struct ChatChunk {
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub id: String,
     /// Always `chat.completion.chunk`.
-    #[serde(default = "object")]
+    #[serde(default = "object", deserialize_with = "read_object")]
     pub object: String,
     /// The creation time of the response, in seconds of Unix time.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -135,4 +135,9 @@ impl ChunkChoice {
 
 fn object() -> String {
     "chat.completion.chunk".to_owned()
+}
+
+/// Some servers send null.
+fn read_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Option::deserialize(deserializer).map(|read| read.unwrap_or_else(object))
 }

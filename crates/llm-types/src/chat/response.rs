@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::content::Content;
@@ -26,7 +26,7 @@ pub struct ChatResponse {
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub id: String,
     /// Always `chat.completion`.
-    #[serde(default = "object")]
+    #[serde(default = "object", deserialize_with = "read_object")]
     pub object: String,
     /// The creation time, in seconds of Unix time.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -278,17 +278,32 @@ impl FinishReason {
         let Self::Other(name) = &self else {
             return self;
         };
-        match name.as_str() {
-            "end_turn" | "eos" | "eos_token" | "stop_sequence" => Self::Stop,
-            "max_length" | "max_tokens" => Self::Length,
+        match name.to_ascii_lowercase().as_str() {
+            "end_turn" | "eos" | "eos_token" | "stop" | "stop_sequence" => Self::Stop,
+            "max_length" | "max_tokens" | "model_length" => Self::Length,
             "tool_call" | "tool_use" => Self::ToolCalls,
+            "prohibited_content" | "recitation" | "safety" => Self::ContentFilter,
             _ => self,
         }
+    }
+
+    /// Whether the engine failed or gave up, so that the reply is incomplete for no reason of the
+    /// request's.
+    pub fn is_failure(&self) -> bool {
+        matches!(
+            self.as_str(),
+            "abort" | "error" | "insufficient_system_resource"
+        )
     }
 }
 
 fn object() -> String {
     "chat.completion".to_owned()
+}
+
+/// Some servers send null.
+fn read_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Option::deserialize(deserializer).map(|read| read.unwrap_or_else(object))
 }
 
 fn assistant() -> Role {

@@ -17,6 +17,8 @@ pub struct ChunkSummary<'a> {
     pub choices: usize,
     /// The added content, if not empty.
     pub content: Option<Cow<'a, str>>,
+    /// Whether the content is a list of parts, which OpenAI's schema does not allow.
+    pub content_parts: bool,
     /// The added reasoning under either name, if not empty.
     pub reasoning: Option<Cow<'a, str>>,
     /// Whether there is a tool call.
@@ -103,6 +105,7 @@ impl<'a> ChunkSummary<'a> {
         let mut first = true;
         while let Some(key) = scanner.next_key(&mut first)? {
             if key.is("content") {
+                self.content_parts |= scanner.peek() == Some(b'[');
                 let _ = read_text(&mut self.content, scanner)?;
             } else if key.is("reasoning") || key.is("reasoning_content") {
                 let _ = read_text(&mut self.reasoning, scanner)?;

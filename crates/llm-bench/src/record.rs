@@ -87,6 +87,14 @@ pub struct RequestRecord {
 }
 
 impl RequestRecord {
+    /// Whether the request was due, and the run ended before it could start.
+    pub fn is_unsent(&self) -> bool {
+        self.outcome == Outcome::Cancelled
+            && self.end_ns == self.dispatched_ns
+            && self.connect.is_none()
+            && self.sent_ns.is_none()
+    }
+
     /// Whether the response is complete.
     pub fn is_ok(&self) -> bool {
         matches!(self.outcome, Outcome::Ok { .. })

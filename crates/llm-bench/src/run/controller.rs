@@ -113,7 +113,7 @@ impl<'a> Controller<'a> {
                     });
                     tick += 1;
                     if self.open && self.settings.stop_on_saturation && tick.is_multiple_of(TICKS_PER_SECOND) {
-                        backlog.note(in_flight);
+                        backlog.note(in_flight + self.source.waiting());
                         if self.end.is_none() && backlog.is_growing() {
                             deadline = self.stop(RunEnd::Saturated);
                         }
@@ -134,6 +134,14 @@ impl<'a> Controller<'a> {
         Instant::now() + self.settings.drain.min(FOREVER)
     }
 
+    /// Whether the requests in flight and one more would cost more than is left of a budget, if they cost
+    /// as much as those before them.
+    fn would_exceed(&self, budget: f64, ended: usize) -> bool {
+        let mean = self.spent / ended.max(1) as f64;
+        let next = self.state.in_flight.load(Ordering::Relaxed) as f64 + 1.0;
+        self.spent + mean * next > budget
+    }
+
     /// Whether a record ends the run.
     fn end_after(&mut self, record: &RequestRecord, so_far: usize) -> Option<RunEnd> {
         if self.end.is_some() {
@@ -143,7 +151,10 @@ impl<'a> Controller<'a> {
             let tokens = &record.tokens;
             self.spent += (tokens.input as f64 * input + tokens.output as f64 * output) / 1e6;
         }
-        if self.budget.is_some_and(|budget| self.spent >= budget) {
+        if self
+            .budget
+            .is_some_and(|budget| self.would_exceed(budget, so_far + 1))
+        {
             return Some(RunEnd::Cost);
         }
         self.errors += u64::from(matches!(record.outcome, Outcome::Failed(_)));

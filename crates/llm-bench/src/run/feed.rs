@@ -44,6 +44,8 @@ pub(crate) struct Feed {
 pub(crate) struct FeedHandle {
     go: Option<sync::Sender<Option<u64>>>,
     stop: Arc<AtomicBool>,
+    /// The jobs of an open loop that are due.
+    due: Option<Arc<Queue<Job>>>,
 }
 
 impl Feed {
@@ -82,8 +84,12 @@ impl Feed {
             stop: Arc::clone(&stop),
             closed_loop,
         });
-        let go = Some(go);
-        Ok((feed, FeedHandle { go, stop }, preparation))
+        let handle = FeedHandle {
+            go: Some(go),
+            stop,
+            due: (!closed_loop).then(|| Arc::clone(&feed.jobs)),
+        };
+        Ok((feed, handle, preparation))
     }
 
     /// Starts the load.
@@ -124,6 +130,11 @@ impl Drop for Feed {
 }
 
 impl FeedHandle {
+    /// The number of jobs of an open loop that are due and wait for a slot.
+    pub(crate) fn waiting(&self) -> usize {
+        self.due.as_ref().map_or(0, |due| due.len())
+    }
+
     /// Hands out no more jobs.
     pub(crate) fn stop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);

@@ -79,6 +79,11 @@ impl<T> Queue<T> {
         item
     }
 
+    /// The number of items that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.state().items.len()
+    }
+
     /// Closes the queue for items: a blocked producer returns.
     pub(crate) fn close(&self) {
         self.state().abandoned = true;

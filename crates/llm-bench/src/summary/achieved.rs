@@ -40,10 +40,10 @@ impl Achieved {
             .map(|(from, to)| (to.min(until) - from).max(0.0));
         let busy: f64 = busy.sum();
         // The second request of a pair starts when the first one ends.
-        let started = || rows.iter().filter(|row| row.side == Side::Subject);
-        let starts = started().count().saturating_sub(1) as f64;
-        let scheduled = started().filter_map(|row| Some(row.started? - row.dispatch_delay?));
-        let scheduled: Vec<f64> = scheduled.collect();
+        let subjects = || rows.iter().filter(|row| row.side == Side::Subject);
+        let starts = subjects().filter(|row| row.started.is_some()).count();
+        let starts = starts.saturating_sub(1) as f64;
+        let scheduled: Vec<f64> = subjects().filter_map(|row| row.scheduled).collect();
         let due = |of: fn(f64, f64) -> f64| scheduled.iter().copied().reduce(of);
         let schedule = due(f64::min).zip(due(f64::max)).map(|(from, to)| to - from);
         let offered = slots as f64 * (until - first) * 1e9;

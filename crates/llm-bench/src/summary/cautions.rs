@@ -2,7 +2,7 @@
 
 use super::{Aggregated, Metric};
 use crate::stats::Statistic;
-use crate::{Run, RunEnd, TokenSource};
+use crate::{Load, Run, RunEnd, TokenSource};
 
 /// The warnings about a run, as sentences.
 pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
@@ -48,10 +48,19 @@ pub(super) fn of(run: &Run, numbers: &Aggregated) -> Vec<String> {
             count(estimated, "request"),
         ));
     }
-    if extra.outcomes.cancelled > 0 {
+    let unsent = extra.outcomes.unsent;
+    let cancelled = extra.outcomes.cancelled.saturating_sub(unsent);
+    if cancelled > 0 {
         cautions.push(format!(
             "{} still running at the end were cancelled and are excluded from the statistics.",
-            count(extra.outcomes.cancelled, "request"),
+            count(cancelled, "request"),
+        ));
+    }
+    if unsent > 0 {
+        cautions.push(format!(
+            "{} due before the end were never sent, since all slots were in use, and are excluded \
+             from the statistics.",
+            count(unsent, "request"),
         ));
     }
     if let Some(jobs) = extra.jobs.as_ref().filter(|jobs| jobs.incomplete > 0) {
@@ -85,6 +94,14 @@ fn load(run: &Run, numbers: &Aggregated, cautions: &mut Vec<String>) {
     let Some(achieved) = &numbers.extra.achieved else {
         return;
     };
+    let slots = u64::from(run.load.concurrency());
+    let requests = all_requests(numbers);
+    if matches!(run.load, Load::Concurrency { .. }) && requests < slots {
+        cautions.push(format!(
+            "The load was lower than configured: the run had {} for {slots} slots.",
+            count(requests, "request"),
+        ));
+    }
     if achieved.slot_time_lost > TOLERANCE {
         cautions.push(format!(
             "The load was lower than configured: slots waited for prompts for {:.1} % of their \
@@ -102,6 +119,12 @@ fn load(run: &Run, numbers: &Aggregated, cautions: &mut Vec<String>) {
             achieved.starts_per_second, scheduled,
         ));
     }
+}
+
+/// The requests of a run, however they ended.
+fn all_requests(numbers: &Aggregated) -> u64 {
+    let outcomes = &numbers.extra.outcomes;
+    outcomes.ok + outcomes.errors() + outcomes.cancelled
 }
 
 /// Means that are less than ten times the client's own bias.

@@ -120,10 +120,19 @@ impl Objective {
 
     /// Whether a request met it. A request without a value, such as the time per output token of a
     /// single token, meets it.
+    ///
+    /// In an open loop, the times to the first token, to the first output and to the end count from the
+    /// schedule: a request that waits for a slot is late for its user.
     pub fn is_met(&self, row: &SummaryRow) -> bool {
-        let Some(value) = self.metric.of(row) else {
+        let Some(mut value) = self.metric.of(row) else {
             return true;
         };
+        if matches!(
+            self.metric,
+            Metric::E2eLatency | Metric::Ttfo | Metric::Ttft
+        ) {
+            value += row.dispatch_delay.unwrap_or(0.0);
+        }
         match self.metric.unit() {
             Unit::Requests | Unit::Seconds | Unit::Tokens => value <= self.limit,
             Unit::BytesPerSecond | Unit::TokensPerSecond => value >= self.limit,
@@ -208,6 +217,11 @@ mod tests {
         assert!(objectives.are_met(&row(0.2, 0.02)));
         assert!(!objectives.are_met(&row(0.21, 0.02)));
         assert!(!objectives.are_met(&row(0.1, 0.021)));
+        let late = SummaryRow {
+            dispatch_delay: Some(0.15),
+            ..row(0.1, 0.02)
+        };
+        assert!(!objectives.are_met(&late));
         let failed = SummaryRow {
             outcome: super::super::RowOutcome::Cancelled,
             ..row(0.1, 0.01)

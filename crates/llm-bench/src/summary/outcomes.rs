@@ -18,6 +18,8 @@ pub struct Outcomes {
     pub failed: BTreeMap<FailureKind, u64>,
     /// Cancelled, because the run had to end. They are not errors and not part of rates.
     pub cancelled: u64,
+    /// Those of the cancelled that were due, and never sent.
+    pub unsent: u64,
 }
 
 impl Outcomes {
@@ -26,7 +28,10 @@ impl Outcomes {
         let mut outcomes = Self::default();
         for row in rows {
             match row.outcome {
-                RowOutcome::Cancelled => outcomes.cancelled += 1,
+                RowOutcome::Cancelled => {
+                    outcomes.cancelled += 1;
+                    outcomes.unsent += u64::from(row.scheduled.is_some() && row.started.is_none());
+                }
                 RowOutcome::Failed(FailureKind::RateLimited) => outcomes.rate_limited += 1,
                 RowOutcome::Failed(kind) => *outcomes.failed.entry(kind).or_default() += 1,
                 RowOutcome::Ok => outcomes.ok += 1,

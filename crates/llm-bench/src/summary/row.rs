@@ -43,7 +43,10 @@ pub struct SummaryRow {
     pub phase: Phase,
     /// The outcome.
     pub outcome: RowOutcome,
-    /// The dispatch, in seconds since the start of the run; `None` in genai-bench's own files.
+    /// When it was due by the schedule of an open loop, in seconds since the start of the run.
+    pub scheduled: Option<f64>,
+    /// The dispatch, in seconds since the start of the run; `None` in genai-bench's own files, and for a
+    /// request that never started.
     pub started: Option<f64>,
     /// The end, in seconds since the start of the run.
     pub ended: Option<f64>,
@@ -78,6 +81,8 @@ pub struct SummaryRow {
 impl SummaryRow {
     /// Computes the row of a record.
     pub fn new(record: &RequestRecord, task: Task) -> Self {
+        let is_sent = !record.is_unsent();
+        let dispatched = Some(record.dispatched_ns).filter(|_| is_sent);
         let mut row = Self {
             id: record.id,
             side: record.side,
@@ -85,11 +90,13 @@ impl SummaryRow {
             model: record.model,
             phase: record.phase,
             outcome: RowOutcome::of(&record.outcome),
-            started: Some(seconds(record.dispatched_ns)),
-            ended: Some(seconds(record.end_ns)),
+            scheduled: record.scheduled_ns.map(seconds),
+            started: dispatched.map(seconds),
+            ended: Some(seconds(record.end_ns)).filter(|_| is_sent),
             dispatch_delay: record
                 .scheduled_ns
-                .map(|scheduled| between(scheduled, record.dispatched_ns)),
+                .zip(dispatched)
+                .map(|(scheduled, dispatched)| between(scheduled, dispatched)),
             output_tokens_source: record.tokens.output_source,
             cached_input_tokens: record.tokens.cached_input,
             job: record.job,
@@ -107,7 +114,11 @@ impl SummaryRow {
             }
             Outcome::Cancelled => {
                 row.error_code = Some(499);
-                row.error_message = Some("cancelled at the end of the run".to_owned());
+                let message = match is_sent {
+                    true => "cancelled at the end of the run",
+                    false => "not sent before the end of the run",
+                };
+                row.error_message = Some(message.to_owned());
             }
             Outcome::Failed(failure) => {
                 row.error_code = Some(error_code(failure.kind, record.http_status));

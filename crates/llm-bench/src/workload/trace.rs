@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::error::Error;
@@ -29,7 +29,8 @@ pub(crate) struct TraceRow {
     pub(crate) timestamp: f64,
     /// Input tokens.
     pub(crate) input_length: Option<u64>,
-    /// Output tokens.
+    /// Output tokens; a trace has 0 for a reply that failed, and no upstream accepts such a limit.
+    #[serde(default, deserialize_with = "some_tokens")]
     pub(crate) output_length: Option<u64>,
     /// Blocks of 512 tokens of the prompt; equal numbers represent equal text.
     #[serde(default)]
@@ -41,6 +42,11 @@ pub(crate) struct TraceRow {
     pub(crate) messages: Option<Vec<Value>>,
     /// The model, if it is not that of the run.
     pub(crate) model: Option<String>,
+}
+
+fn some_tokens<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let tokens = Option::<u64>::deserialize(deserializer)?;
+    Ok(tokens.filter(|tokens| *tokens > 0))
 }
 
 impl Trace {

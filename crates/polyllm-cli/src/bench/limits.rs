@@ -107,6 +107,13 @@ fn labels(api: &Api) -> Result<(), Error> {
         ("--server-version", &api.server_version),
         ("--server-gpu-type", &api.server_gpu_type),
     ];
+    if api.api_model_name.as_deref() == Some("") {
+        return Err(usage(
+            "--api-model-name",
+            "",
+            "expected the name of a model",
+        ));
+    }
     for (option, label) in labels {
         if let Some(label) = label.as_ref().filter(|label| label.len() > 256) {
             return Err(usage(option, label, "expected at most 256 bytes"));

@@ -224,6 +224,8 @@ impl Setup {
         let requests = self.load.max_requests_per_run;
         let mut limits = RunLimits::default();
         limits.max_requests = match (&self.trace, requests) {
+            // A search that has fewer requests than slots would not reach its load.
+            (None, Some(requests)) if self.search.is_some() => requests.max(in_flight),
             (_, Some(requests)) => requests,
             (Some(trace), None) => trace.len() as u64,
             (None, None) => DEFAULT_REQUESTS.max(10 * in_flight),

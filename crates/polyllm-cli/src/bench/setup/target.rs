@@ -69,9 +69,27 @@ fn target(
         value: backend.name().to_owned(),
         reason: "needs --api-base".to_owned(),
     })?;
+    if has_credentials(&base) {
+        return Err(llm_bench::Error::Usage {
+            option: "--api-base",
+            // It may be part of a message or a file.
+            value: "…@…".to_owned(),
+            reason: "must not contain a user or a password: give the key by --api-key, or the \
+                     credentials by --header authorization=…"
+                .to_owned(),
+        }
+        .into());
+    }
     allowed.check(&ServerTarget::new(backend, &base, None)?)?;
     let authorization = key.map(ApiKey::bearer).transpose()?;
     Ok(ServerTarget::new(backend, &base, authorization)?)
+}
+
+/// Whether an address has a user or a password.
+fn has_credentials(base: &str) -> bool {
+    let authority = base.split_once("://").map_or(base, |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next();
+    authority.is_some_and(|authority| authority.contains('@'))
 }
 
 /// The server of `--against`.

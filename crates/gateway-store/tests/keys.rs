@@ -11,7 +11,8 @@ mod common;
 use std::time::Duration;
 
 use gateway_store::{
-    CacheOptions, Denial, ErrorKind, KeyCache, KeyFilter, OwnerKind, OwnerSettings, Period,
+    CacheOptions, Denial, ErrorKind, KeyCache, KeyFilter, OwnerFilter, OwnerKind, OwnerSettings,
+    Period,
 };
 use llm_provider::ApiKey;
 
@@ -298,10 +299,12 @@ async fn owners_are_created_changed_listed_and_deleted(place: &Place) {
     assert_eq!(bob.owner.settings, changed);
     assert!(owners.get(OwnerKind::Team, "bob").await.unwrap().is_none());
     owners.delete(kind, "ann").await.unwrap();
-    let rest = owners.list(kind, None, 10).await.unwrap();
+    let rest = owners.list(kind, &OwnerFilter::default()).await.unwrap();
     let ids: Vec<_> = rest.iter().map(|info| info.owner.id.as_str()).collect();
     assert_eq!(ids, ["bob", "o'neil"]);
-    assert_eq!(owners.list(kind, Some("bob"), 10).await.unwrap().len(), 1);
+    let mut filter = OwnerFilter::default();
+    filter.after = Some("bob".into());
+    assert_eq!(owners.list(kind, &filter).await.unwrap().len(), 1);
 }
 
 async fn what_is_missing_is_not_found(place: &Place) {

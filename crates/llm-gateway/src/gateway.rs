@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     /// Whether the tags of a request choose its deployments.
     pub(crate) reads_tags: bool,
     pub(crate) options: GatewayOptions,
+    /// The size limit of a body if the configuration has none.
+    default_body_limit: usize,
     pub(crate) metrics: Arc<Metrics>,
     /// What replies showed about the models; a reload keeps it.
     pub(crate) learned: Arc<Learned>,
@@ -139,7 +141,9 @@ impl Gateway {
             ..config
         };
         let metrics = Arc::clone(&current.metrics);
-        let mut next = Shared::new(config, current.options.clone(), metrics, current.created);
+        let options = current.options.clone();
+        let options = options.with_body_limit(current.default_body_limit);
+        let mut next = Shared::new(config, options, metrics, current.created);
         next.learned = Arc::clone(&current.learned);
         next.activity = Arc::clone(&current.activity);
         next.sessions = Arc::clone(&current.sessions);
@@ -162,10 +166,12 @@ impl Gateway {
 impl Shared {
     fn new(
         mut config: Config,
-        options: GatewayOptions,
+        mut options: GatewayOptions,
         metrics: Arc<Metrics>,
         created: u64,
     ) -> Self {
+        let default_body_limit = options.body_limit;
+        options.body_limit = config.body_limit.unwrap_or(default_body_limit);
         let observer = metrics.observer(&config.deployments);
         config.router = config.router.with_observer(observer);
         let router = config.build_router();
@@ -193,6 +199,7 @@ impl Shared {
             tokenizers: config.tokenizers,
             drop_params: config.drop_params,
             reads_tags: config.reads_tags,
+            default_body_limit,
             options,
             metrics,
             learned: Arc::default(),

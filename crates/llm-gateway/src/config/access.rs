@@ -10,6 +10,9 @@ use super::yaml::{Node, Yaml};
 /// LiteLLM's callback that exports traces and metrics.
 const OTEL: &str = "otel";
 
+/// A body is held in memory.
+const MAX_BODY_MEBIBYTES: f64 = 1024.0;
+
 /// LiteLLM's environment variable for the master key, for files without one.
 const VARIABLE: &str = "LITELLM_MASTER_KEY";
 
@@ -43,6 +46,25 @@ pub(super) fn master_key(
         reader.error_with_help(at, "`master_key` is empty", help);
     }
     Some(check_key(reader, key, at))
+}
+
+/// The size limit of a request body in bytes, by LiteLLM's setting in MiB.
+pub(super) fn body_limit(reader: &mut Reader<'_>, general: Option<&mut Section>) -> Option<usize> {
+    let entry = reader.take(general?, "max_request_size_mb")?;
+    let mebibytes = reader.amount(&entry)?;
+    if !(0.001..=MAX_BODY_MEBIBYTES).contains(&mebibytes) {
+        let message = format!(
+            "`max_request_size_mb` has to be a number above 0, at most {MAX_BODY_MEBIBYTES}"
+        );
+        reader.error(entry.value.at, message);
+        return None;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "within the range that was checked"
+    )]
+    Some((mebibytes * f64::from(1 << 20)) as usize)
 }
 
 /// Reports a key that no client can send.

@@ -29,7 +29,8 @@ pub(super) fn store_responses(
     reader: &mut Reader<'_>,
     general: Option<&mut Section>,
 ) -> Option<Duration> {
-    let (time, at) = reader.take_text(general?, "store_responses")?;
+    let entry = reader.take(general?, "store_responses")?;
+    let (time, at) = (reader.plain_text(&entry)?, entry.value.at);
     match time.parse::<Period>() {
         Ok(period) => Some(period.duration()),
         Err(error) => {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use llm_provider::Registry;
 use llm_router::{PriceTable, Prices};
 use serde_json::{Map, Value};
 
@@ -37,7 +36,6 @@ pub(super) fn read(
     mut section: Section,
     group: Option<&str>,
     limits: &mut Limits,
-    registry: &Registry,
     tokenizers: &mut Tokenizers,
 ) -> ReadInfo {
     let mut info = ModelInfo {
@@ -55,7 +53,7 @@ pub(super) fn read(
         info.access_groups = read_names(reader, &entry.key, entry.value);
     }
     limits.read_info(reader, &mut section);
-    if let Some(prices) = base_prices(reader, &mut section, registry) {
+    if let Some(prices) = base_prices(reader, &mut section) {
         limits.add_prices(prices);
     }
     report_rest(reader, section);
@@ -89,13 +87,9 @@ fn members(section: &Section) -> Map<String, Value> {
 }
 
 /// The prices of `base_model`, the model whose prices a deployment with another name has.
-fn base_prices(
-    reader: &mut Reader<'_>,
-    section: &mut Section,
-    registry: &Registry,
-) -> Option<Prices> {
+fn base_prices(reader: &mut Reader<'_>, section: &mut Section) -> Option<Prices> {
     let (name, at) = reader.take_text(section, "base_model")?;
-    let listed = registry.split(&name).ok();
+    let listed = name.split_once('/');
     let prices = listed.and_then(|(provider, model)| PriceTable::default().get(provider, model));
     if prices.is_none() {
         let message = "`base_model`: no prices of this model are known";

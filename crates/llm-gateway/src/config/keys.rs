@@ -106,6 +106,7 @@ pub(super) const GENERAL: Keys = Keys {
     read: &[
         "database_url",
         MASTER_KEY,
+        "max_request_size_mb",
         "ssl_certfile",
         "ssl_keyfile",
         "store_responses",
@@ -178,7 +179,6 @@ pub(super) const GENERAL: Keys = Keys {
         ("key_management_settings", PUT_KEYS_INTO_VARIABLES),
         ("key_management_system", PUT_KEYS_INTO_VARIABLES),
         ("litellm_jwtauth", AUTHENTICATE),
-        ("max_request_size_mb", LIMIT_SIZE),
         ("max_response_size_mb", LIMIT_SIZE),
         ("oauth2_config_mappings", AUTHENTICATE),
         ("reject_clientside_metadata_tags", CHECK_BEFORE),

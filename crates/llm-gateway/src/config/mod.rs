@@ -78,6 +78,9 @@ pub struct Config {
     /// How long responses of the Responses API are kept; none are kept if `None`. The program sets
     /// it up ([`StoredResponses`](crate::StoredResponses)).
     pub store_responses: Option<Duration>,
+    /// The size limit of a request body in bytes, if the file has one, in place of
+    /// [`GatewayOptions::body_limit`](crate::GatewayOptions::body_limit).
+    pub body_limit: Option<usize>,
     /// The certificate of the server, if the file names one. The program loads it
     /// ([`Tls::load`](crate::Tls::load)).
     pub tls: Option<TlsFiles>,
@@ -109,6 +112,7 @@ impl Config {
             master_key: None,
             database_url: None,
             store_responses: None,
+            body_limit: None,
             tls: None,
             drop_params: false,
             reads_tags: false,
@@ -266,6 +270,7 @@ impl Config {
         config.master_key = access::master_key(reader, general.as_mut(), top.at);
         config.database_url = database::database_url(reader, general.as_mut());
         config.store_responses = database::store_responses(reader, general.as_mut());
+        config.body_limit = access::body_limit(reader, general.as_mut());
         config.tls = tls::tls(reader, general.as_mut());
         if let Some(general) = general {
             reader.report_rest(general, &keys::GENERAL);
@@ -403,6 +408,7 @@ impl fmt::Debug for Config {
             .field("master_key", &self.master_key)
             .field("database_url", &self.database_url)
             .field("store_responses", &self.store_responses)
+            .field("body_limit", &self.body_limit)
             .field("tls", &self.tls)
             .field("drop_params", &self.drop_params)
             .field("reads_tags", &self.reads_tags)

@@ -134,7 +134,7 @@ impl Model {
         let params = reader.section("`litellm_params`", params.value)?;
         let mut params = Params::read(reader, params, declarations)?;
         let limits = &mut params.limits;
-        let info = info::read(reader, info, group.as_deref(), limits, registry, tokenizers);
+        let info = info::read(reader, info, group.as_deref(), limits, tokenizers);
         let (provider, model) = match registry.split(&params.model) {
             Ok((provider, model)) => (provider, model.to_owned()),
             Err(error) => {

@@ -179,6 +179,11 @@ const GENERAL: &[Property] = &[
         "The key that clients send, and that manages virtual keys",
     ),
     (
+        "max_request_size_mb",
+        ValueKind::Number,
+        "The size limit of a request body in MiB; 10 by default",
+    ),
+    (
         "store_responses",
         ValueKind::Text,
         "How long responses of /v1/responses are kept in the database, such as 30d; by default, none \

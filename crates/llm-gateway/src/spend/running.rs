@@ -204,7 +204,11 @@ impl Open {
         let attempts = self.latest_attempt().map_or(0, |(_, attempts)| attempts);
         let kind = error.kind();
         let is_invalid = matches!(kind, ErrorKind::InvalidRequest | ErrorKind::Unsupported);
-        attempts > 1 || error.provider().is_some() && (error.status().is_some() || !is_invalid)
+        let was_tried = match &self.active {
+            Some(_) => attempts > 0,
+            None => error.provider().is_some(),
+        };
+        was_tried && (attempts > 1 || error.status().is_some() || !is_invalid)
     }
 
     fn latest_attempt(&self) -> Option<(String, u32)> {

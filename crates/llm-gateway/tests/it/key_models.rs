@@ -2,7 +2,7 @@
 
 use gateway_store::{Store, StoreOptions};
 use http::{Method, Request};
-use llm_gateway::{Config, Gateway, GatewayOptions, VirtualKeys};
+use llm_gateway::{Config, Gateway, GatewayOptions, ModelInfo, VirtualKeys};
 use llm_provider::ApiKey;
 use llm_router::{Deployment, Router};
 use serde_json::{Value, json};
@@ -23,9 +23,14 @@ async fn gateway() -> Gateway {
     let router = Router::builder()
         .with_alias("cheap", "gpt")
         .with_alias("one", "up/one");
-    let config = Config::new(deployments)
+    let mut config = Config::new(deployments)
         .with_router(router)
         .with_master_key(ApiKey::new(MASTER));
+    let mut info = ModelInfo::default();
+    info.access_groups = vec!["beta".to_owned()];
+    config
+        .model_info
+        .insert(config.deployments[0].id.clone(), info);
     let store = Store::open("sqlite::memory:", StoreOptions::default());
     let keys = VirtualKeys::new(store.await.unwrap()).await.unwrap();
     let gateway = Gateway::new(config, GatewayOptions::new().with_virtual_keys(keys));
@@ -145,4 +150,19 @@ async fn a_reply_has_the_name_that_the_client_uses_for_an_alias_of_its_key() {
             assert_eq!(answer["id"], name);
         }
     }
+}
+
+#[tokio::test]
+async fn an_access_group_stands_for_its_model_groups() {
+    let gateway = gateway().await;
+    let key = generate(&gateway, json!({ "models": ["beta"] })).await;
+    assert_eq!(listed(&gateway, &key).await, ["cheap", "gpt"]);
+    for (model, expected) in [("gpt", 200), ("cheap", 200), ("up/one", 403)] {
+        let (status, answer) = chat(&gateway, &key, model).await;
+        assert_eq!(status, expected, "{model}: {answer}");
+    }
+    // The team has to allow it, too.
+    let of_team = json!({ "models": ["beta"], "team_id": "t" });
+    let key = generate(&gateway, of_team).await;
+    assert_eq!(chat(&gateway, &key, "gpt").await.0, 403);
 }

@@ -123,3 +123,37 @@ async fn keys_and_owners_that_exist_are_deleted_although_others_are_unknown() {
     let (_, list) = call(&gateway, MASTER, Method::GET, "/team/list", Value::Null).await;
     assert_eq!(list, json!([]));
 }
+
+#[tokio::test]
+async fn owners_are_listed_in_pages_and_their_keys_end_with_them() {
+    let gateway = gateway("sqlite::memory:").await;
+    for id in ["a", "b", "c"] {
+        let user = json!({ "user_id": id, "auto_create_key": false });
+        operate(&gateway, "/user/new", user).await;
+    }
+    let get = async |path: &str| call(&gateway, MASTER, Method::GET, path, Value::Null).await;
+    let ids = |users: &Value| -> Vec<String> {
+        let users = users.as_array().unwrap().iter();
+        users
+            .map(|user| user["user_id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let (_, page) = get("/user/list?page=2&page_size=2").await;
+    assert_eq!(ids(&page["users"]), ["c"]);
+    let numbers = ["total", "page", "page_size", "total_pages"].map(|name| page[name].clone());
+    assert_eq!(numbers, [json!(3), json!(2), json!(2), json!(2)]);
+    let (_, page) = get("/user/list?page=3&page_size=2").await;
+    assert!(ids(&page["users"]).is_empty());
+    for query in ["page=0", "page_size=5000", "user_ids=a", "page=1&after=a"] {
+        let (status, answer) = get(&format!("/user/list?{query}")).await;
+        assert_eq!(status, 400, "{query}: {answer}");
+    }
+
+    let key = operate(&gateway, "/key/generate", json!({ "user_id": "a" })).await["key"].take();
+    let key = key.as_str().unwrap();
+    operate(&gateway, "/user/delete", json!({ "user_ids": ["a"] })).await;
+    let user = json!({ "user_id": "a", "auto_create_key": false });
+    operate(&gateway, "/user/new", user).await;
+    let (status, _) = call(&gateway, key, Method::GET, "/v1/models", Value::Null).await;
+    assert_eq!(status, 401);
+}

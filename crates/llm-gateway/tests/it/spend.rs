@@ -297,6 +297,52 @@ async fn a_client_that_leaves_pays_for_the_prompt_and_what_was_streamed() {
 }
 
 #[tokio::test]
+async fn a_call_without_a_reply_is_recorded_with_its_deployment() {
+    let silent = Scripted::new([Step::Silence]);
+    let failing = Scripted::new([Step::Fail(|| Error::new(ErrorKind::Overloaded, "busy"))]);
+    let gateway = gateway(vec![
+        priced(silent.clone()).with_id("silent"),
+        Deployment::new("other", failing, "upstream/other").with_id("failing"),
+    ])
+    .await;
+    let key = generate(&gateway, json!({})).await;
+    let waiting = tokio::spawn({
+        let (gateway, key) = (gateway.clone(), key.clone());
+        async move { chat(&gateway, &key, json!({})).await }
+    });
+    silent.until_running(1).await;
+    waiting.abort();
+    silent.until_running(0).await;
+    chat(&gateway, &key, json!({ "model": "other" })).await;
+    // These are not sent.
+    let unknown = chat(&gateway, &key, json!({ "model": "nobody" })).await;
+    assert_eq!(unknown.status(), 404);
+
+    let logs = report(&gateway, MASTER, "/spend/logs").await;
+    let logs = logs.as_array().unwrap();
+    assert_eq!(logs.len(), 2, "{logs:?}");
+    for (log, outcome, deployment, model) in [
+        (&logs[0], "failed", "failing", "upstream/other"),
+        (&logs[1], "cancelled", "silent", "upstream/model"),
+    ] {
+        assert_eq!(log["outcome"], outcome, "{log}");
+        assert_eq!(log["model_id"], deployment, "{log}");
+        assert_eq!(log["model"], model, "{log}");
+        assert_eq!(log["custom_llm_provider"], "scripted", "{log}");
+    }
+}
+
+#[tokio::test]
+async fn tags_of_the_body_are_recorded() {
+    let gateway = priced_gateway([Step::Json(REPLY)]).await;
+    let key = generate(&gateway, json!({ "tags": ["key"] })).await;
+    let body = json!({ "tags": ["body"], "metadata": { "tags": ["meta", "key"] } });
+    assert_eq!(chat(&gateway, &key, body).await.status(), 200);
+    let logs = report(&gateway, MASTER, "/spend/logs").await;
+    assert_eq!(logs[0]["request_tags"], json!(["key", "body", "meta"]));
+}
+
+#[tokio::test]
 async fn a_failed_call_costs_nothing_and_a_failover_is_recorded_once() {
     let failing = || Scripted::new([Step::Fail(|| Error::new(ErrorKind::Overloaded, "busy"))]);
     let broken = gateway(vec![priced(failing())]).await;

@@ -79,7 +79,6 @@ fn an_unsupported_setting_that_restricts_access_is_an_error() {
         "enforced_params: [user]",
         "key_management_system: aws_secret_manager",
         "litellm_jwtauth: {}",
-        "max_request_size_mb: 1",
         "max_response_size_mb: 1",
         "oauth2_config_mappings: {}",
         "reject_clientside_metadata_tags: true",

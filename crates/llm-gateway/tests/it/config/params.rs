@@ -272,3 +272,47 @@ fn a_gateway_with_warnings_starts() {
     assert_eq!(config.warnings[0].severity, Severity::Warning);
     assert_eq!(config.deployments.len(), 1);
 }
+
+#[test]
+fn the_info_of_a_model_is_kept_and_typos_are_warnings() {
+    let text = "
+model_list:
+  - model_name: a
+    litellm_params: {model: acme/x, api_key: k}
+    model_info:
+      id: one
+      base_model: together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo
+      access_groups: [beta]
+      max_input_tokes: 5
+      description: For tests.
+      secret: os.environ/NOBODY
+  - model_name: b
+    litellm_params: {model: acme/y, api_key: k}
+    model_info: {base_model: gpt-4o, supports_vision: true, max_tokens: 5}
+";
+    let config = Config::parse(text, &registry(), &|_| None).unwrap();
+    let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+    let [typo, price] = &warnings[..] else {
+        panic!("{warnings:?}");
+    };
+    assert!(
+        typo.contains("9:7") && typo.contains("did you mean `max_input_tokens`?"),
+        "{typo}"
+    );
+    assert!(
+        price.contains("14:30") && price.contains("no prices of this model"),
+        "{price}"
+    );
+    assert!(config.deployments[0].prices.unwrap().input_token.is_some());
+    let info = &config.model_info["one"];
+    assert_eq!(info.access_groups, ["beta"]);
+    assert_eq!(info.members["description"], "For tests.");
+    assert!(!info.members.contains_key("secret"));
+
+    let text = text.replace("id: one", "team_id: t");
+    let error = Config::parse(&text, &registry(), &|_| None).unwrap_err();
+    assert!(
+        error.to_string().contains("access would not be restricted"),
+        "{error}"
+    );
+}

@@ -141,6 +141,36 @@ router_settings:
 }
 
 #[test]
+fn a_contradiction_is_reported_at_its_entry() {
+    let settings = "
+  - model_name: x*y*
+    litellm_params: {model: acme/x, api_key: k}
+router_settings:
+  model_group_alias:
+    good: a
+    bad: lost
+  fallbacks:
+    - a: [b]
+    - b:
+        - none
+";
+    let error = Config::parse(
+        &format!("{}{settings}", MODELS.trim_end()),
+        &registry(),
+        &|_| None,
+    );
+    let error = error.unwrap_err();
+    let first = MODELS.trim_end().lines().count();
+    let lines = error
+        .problems()
+        .iter()
+        .map(|problem| problem.at.unwrap().line - first);
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [1, 6, 9], "{error}");
+}
+
+#[test]
 fn a_contradiction_is_an_error_with_a_place_and_a_fix() {
     for (settings, expected) in [
         (

@@ -55,7 +55,7 @@ impl Connector {
         let connection = if origin.tls {
             let tls_error = |error: &dyn fmt::Display| ConnectError {
                 kind: FailureKind::Tls,
-                message: format!("{origin}: {error}"),
+                message: format!("{origin}: {}", readable(&error.to_string())),
             };
             let name = ServerName::try_from(host.to_owned()).map_err(|e| tls_error(&e))?;
             let Some(tls) = &self.tls else {
@@ -77,6 +77,17 @@ impl Connector {
             tls_ns: if origin.tls { ready - connected } else { 0 },
         };
         Ok((connection, times))
+    }
+}
+
+/// The reason of a TLS error; that of a usual self-signed certificate is a code of the library's.
+fn readable(reason: &str) -> &str {
+    match reason.contains("CaUsedAsEndEntity") {
+        true => {
+            "the server's certificate is that of a certificate authority: create it with \
+             `-addext basicConstraints=critical,CA:FALSE`"
+        }
+        false => reason,
     }
 }
 

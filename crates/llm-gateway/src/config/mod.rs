@@ -5,6 +5,7 @@ mod access;
 mod cache;
 mod database;
 mod declarations;
+mod every;
 mod groups;
 mod info;
 mod keys;

@@ -12,6 +12,7 @@ use llm_provider::{
 use llm_router::Deployment;
 
 use super::declarations::Declarations;
+use super::every::{Item, expand};
 use super::groups::shares;
 use super::info::{self, ModelInfo};
 use super::keys;
@@ -31,10 +32,11 @@ pub(super) fn deployments(
     routing: &Routing,
     tokenizers: &mut Tokenizers,
 ) -> Vec<(Deployment, ModelInfo, Position)> {
-    let models: Vec<Model> = items
-        .into_iter()
+    let models: Vec<Model> = expand(items, declarations.registry)
         .filter_map(|item| Model::read(reader, item, declarations, tokenizers))
         .collect();
+    let every = models.iter().find(|model| model.is_one_of_all);
+    let every = every.map(|model| model.at);
     let named = models.iter();
     let shares = shares(named.map(|model| (model.group.as_str(), model.params.metrics)));
     let mut built: Vec<_> = models
@@ -57,6 +59,10 @@ pub(super) fn deployments(
             Some((limits.apply(built, &metrics, routing), info, at))
         })
         .collect();
+    if let Some(at) = every.filter(|_| built.is_empty() && reader.errors() == 0) {
+        let help = "set the variable of a key, such as TOGETHER_API_KEY, or `api_key`";
+        reader.error_with_help(at, "no provider of `*` has a key", help);
+    }
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     for (deployment, ..) in &mut built {
         let times = seen.entry(deployment.id.clone()).or_default();
@@ -91,6 +97,8 @@ pub(super) struct Defaults {
 /// A valid entry of `model_list`.
 struct Model {
     at: Position,
+    /// See [`Item::is_one_of_all`].
+    is_one_of_all: bool,
     group: String,
     id: Option<String>,
     info: ModelInfo,
@@ -103,14 +111,18 @@ struct Model {
 impl Model {
     fn read(
         reader: &mut Reader<'_>,
-        item: Node,
+        item: Item,
         declarations: &Declarations<'_>,
         tokenizers: &mut Tokenizers,
     ) -> Option<Self> {
         let registry = declarations.registry;
         let errors = reader.errors();
-        let at = item.at;
-        let mut section = reader.section("an entry of model_list", item)?;
+        let Item {
+            node,
+            is_one_of_all,
+        } = item;
+        let at = node.at;
+        let mut section = reader.section("an entry of model_list", node)?;
         let group = match reader.take(&mut section, "model_name") {
             Some(name) => read_group(reader, &name),
             None => {
@@ -152,6 +164,7 @@ impl Model {
         let is_valid = reader.errors() == errors && params.is_complete;
         is_valid.then_some(Self {
             at,
+            is_one_of_all,
             group: group?,
             id: info.id,
             info: info.info,
@@ -185,6 +198,11 @@ impl Model {
         settings.max_retries = settings.max_retries.or(defaults.retries);
         let provider: Arc<dyn Provider> = match registry.build(self.provider, settings.clone()) {
             Ok(provider) => provider,
+            Err(error) if self.is_one_of_all && error.kind() == ErrorKind::Auth => {
+                let message = format!("`{}` is left out: {}", self.group, error.message());
+                reader.warn(self.at, message, None);
+                return None;
+            }
             Err(error) => {
                 let name = rejected_setting(&error, self.provider, &settings, registry);
                 let at = name.and_then(|name| positions.get(&name).copied());

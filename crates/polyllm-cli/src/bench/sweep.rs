@@ -70,6 +70,7 @@ pub(crate) async fn run(
         style: Style::choose(json),
         unit,
         spent: 0.0,
+        is_spent: false,
         number: 0,
         failure: None,
         is_hopeless: false,
@@ -113,6 +114,8 @@ struct Sweep<'a> {
     unit: TimeUnit,
     /// In dollars.
     spent: f64,
+    /// Whether the last run ended at the cost limit.
+    is_spent: bool,
     number: u32,
     /// The last failure.
     failure: Option<(FailureKind, String)>,
@@ -155,7 +158,8 @@ impl Sweep<'_> {
     async fn run_point(&mut self, point: &Point) -> Result<Option<f64>> {
         let budget = self.setup.experiment.limits.max_cost;
         let left = budget.map(|budget| budget - self.spent);
-        if *self.interrupts.borrow() > 0 || left.is_some_and(|left| left <= 0.0) {
+        let is_spent = self.is_spent || left.is_some_and(|left| left <= 0.0);
+        if *self.interrupts.borrow() > 0 || is_spent {
             return Ok(None);
         }
         let spec = self.setup.spec(self.number, point)?.with_budget(left);
@@ -190,6 +194,7 @@ impl Sweep<'_> {
             written.context("cannot write the experiment's metadata")?;
         }
         self.is_hopeless = run.end == RunEnd::Failing && !self.setup.keeps_going();
+        self.is_spent = run.end == RunEnd::Cost;
         self.note_failure(&run);
         let summary = self
             .folder

@@ -316,3 +316,25 @@ model_list:
         "{error}"
     );
 }
+
+#[test]
+fn an_entry_for_every_model_stands_for_the_models_of_each_provider() {
+    let text = |params: &str| {
+        format!("model_list: [{{model_name: '*', litellm_params: {{model: '*'{params}}}}}]")
+    };
+    let config = Config::parse(&text(", api_key: k"), &registry(), &|_| None).unwrap();
+    let groups: Vec<_> = config
+        .deployments
+        .iter()
+        .map(|one| one.group.as_str())
+        .collect();
+    assert_eq!(groups, ["acme/*", "other_ai/*"]);
+    assert!(config.warnings.is_empty());
+    let error = Config::parse(&text(""), &registry(), &|_| None).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("error: no provider of `*` has a key"),
+        "{error}"
+    );
+    assert!(error.contains("warning: `acme/*` is left out"), "{error}");
+}

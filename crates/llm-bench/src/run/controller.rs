@@ -134,12 +134,12 @@ impl<'a> Controller<'a> {
         Instant::now() + self.settings.drain.min(FOREVER)
     }
 
-    /// Whether the requests in flight and one more would cost more than is left of a budget, if they cost
-    /// as much as those before them.
+    /// Whether the requests in flight would cost more than is left of a budget, if they cost as much as
+    /// those before them. The next request of a slot that has just become free is one of them.
     fn would_exceed(&self, budget: f64, ended: usize) -> bool {
         let mean = self.spent / ended.max(1) as f64;
-        let next = self.state.in_flight.load(Ordering::Relaxed) as f64 + 1.0;
-        self.spent + mean * next > budget
+        let in_flight = self.state.in_flight.load(Ordering::Relaxed).max(1);
+        self.spent + mean * in_flight as f64 > budget
     }
 
     /// Whether a record ends the run.

@@ -8,9 +8,10 @@ use serde_json::{Map, Value};
 
 use super::keys::MODEL_INFO;
 use super::limits::Limits;
-use super::names::{did_you_mean, quoted};
+use super::names::{did_you_mean, is_secret, quoted};
 use super::reader::{Reader, Section};
 use super::routing::read_names;
+use super::yaml::Entry;
 use crate::Tokenizers;
 
 /// What `model_info` says of a deployment besides what its router needs.
@@ -60,8 +61,8 @@ pub(super) fn read(
     ReadInfo { id, mode, info }
 }
 
-/// The model groups of each access group are found by name: `groups` are the deployments' model groups
-/// and what is known of them.
+/// The access groups of each model group. `groups` has the model group of each deployment, and what is
+/// known of the deployment.
 pub(crate) fn access_groups<'a>(
     groups: impl Iterator<Item = (&'a str, &'a ModelInfo)>,
 ) -> BTreeMap<String, Vec<String>> {
@@ -77,9 +78,11 @@ pub(crate) fn access_groups<'a>(
     all
 }
 
-/// The members as JSON. Those that name a variable of the environment are left out: it may be secret.
+/// The members as JSON, without those that may be secret: by their name, or because they name a variable
+/// of the environment.
 fn members(section: &Section) -> Map<String, Value> {
-    let entries = section.entries.iter().filter(|entry| !entry.is_empty());
+    let is_shown = |entry: &&Entry| !entry.is_empty() && !is_secret(&entry.key);
+    let entries = section.entries.iter().filter(is_shown);
     let members = entries.map(|entry| (entry.key.clone(), entry.value.clone().into_json()));
     members
         .filter(|(_, value)| !value.to_string().contains("os.environ/"))

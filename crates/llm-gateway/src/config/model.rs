@@ -60,7 +60,7 @@ pub(super) fn deployments(
         })
         .collect();
     if let Some(at) = every.filter(|_| built.is_empty() && reader.errors() == 0) {
-        let help = "set the variable of a key, such as TOGETHER_API_KEY, or `api_key`";
+        let help = "set `api_key`, or the environment variable of a provider's key";
         reader.error_with_help(at, "no provider of `*` has a key", help);
     }
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();

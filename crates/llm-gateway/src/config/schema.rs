@@ -104,7 +104,7 @@ fn model_info() -> Value {
             ),
             "base_model": property(
                 ValueKind::Text,
-                "The model whose prices this one has, such as together_ai/MODEL",
+                "The model whose prices this one has, as PROVIDER/MODEL",
             ),
             "max_input_tokens": number("The context window"),
             "tokenizer": property(ValueKind::Path, "The model's tokenizer.json, for counts of tokens"),

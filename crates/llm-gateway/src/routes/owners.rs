@@ -222,7 +222,8 @@ async fn run(
 async fn list(store: &Store, kind: OwnerKind, query: &Query<'_>) -> Result<Value, ApiError> {
     for name in FILTERS {
         if query.get(name).is_some() {
-            let message = format!("`{name}`: lists of {}s have no such filter", owners(kind));
+            let (kind, filter) = (owners(kind), excerpt(name));
+            let message = format!("`{filter}`: lists of {kind}s have no such filter");
             return Err(ApiError::invalid(message).with_param(name));
         }
     }

@@ -1,6 +1,7 @@
 //! [`Query`]: the parameters in a URL.
 
 use http::Uri;
+use llm_provider::text::excerpt;
 use percent_encoding::percent_decode_str;
 
 use crate::error::ApiError;
@@ -48,7 +49,7 @@ impl<'u> Query<'u> {
         let number = value.parse().ok();
         let number = number.filter(|number| (1..=most).contains(number));
         let invalid = || {
-            let message = format!("`{name}`: use a number from 1 to {most}");
+            let message = format!("`{}`: use a number from 1 to {most}", excerpt(name));
             ApiError::invalid(message).with_param(name)
         };
         number.ok_or_else(invalid).map(Some)

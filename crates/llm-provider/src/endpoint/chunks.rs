@@ -309,7 +309,8 @@ impl<C: ChunkType> Normalize for Normalizer<C> {
     fn end(&mut self, is_complete: bool) -> Result<Option<Chunk>> {
         // Some upstreams return fewer choices than requested.
         let choices = match is_complete {
-            true => self.seen.begun.len().max(1),
+            true if self.seen.several => self.seen.begun.len().max(1),
+            true => 1,
             false => self.choices,
         };
         if self.seen.finished.len() < choices {

@@ -7,7 +7,8 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 
 use crate::{Error, ErrorKind, Result};
 
-/// The address of an upstream, accepted with or without its `/v1`.
+/// The address of an upstream, accepted with or without its `/v1`. One whose path has another version, or
+/// parts after it, is used as it is.
 ///
 /// It is parsed once; the URLs of requests are built from its parts.
 ///
@@ -18,6 +19,8 @@ use crate::{Error, ErrorKind, Result};
 ///     let base = BaseUrl::parse(given)?;
 ///     assert_eq!(base.join("/v1/models")?, "https://api.together.ai/v1/models");
 /// }
+/// let base = BaseUrl::parse("https://example.com/v1beta/openai")?;
+/// assert_eq!(base.join("/v1/models")?, "https://example.com/v1beta/openai/models");
 /// # Ok::<(), llm_provider::Error>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,6 +29,8 @@ pub struct BaseUrl {
     authority: Authority,
     /// The path before `/v1`, without a trailing slash.
     prefix: String,
+    /// Whether the prefix takes the place of `/v1`.
+    is_versioned: bool,
 }
 
 impl BaseUrl {
@@ -54,10 +59,12 @@ impl BaseUrl {
             ));
         }
         let path = path.path().trim_end_matches('/');
-        let prefix = path.strip_suffix("/v1").unwrap_or(path);
+        let before = path.strip_suffix(V1);
+        let prefix = before.unwrap_or(path);
         Ok(Self {
             scheme,
             authority,
+            is_versioned: before.is_none() && has_version(path),
             prefix: prefix.trim_end_matches('/').to_owned(),
         })
     }
@@ -67,6 +74,10 @@ impl BaseUrl {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] if `path` is not valid in a URL.
     pub fn join(&self, path: &str) -> Result<Uri> {
+        let path = match path.strip_prefix(V1) {
+            Some(rest) if self.is_versioned => rest,
+            _ => path,
+        };
         let whole = [self.prefix.as_str(), path].concat();
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
@@ -109,12 +120,27 @@ impl TryFrom<&str> for BaseUrl {
     }
 }
 
-/// The address without its `/v1`. It contains no credentials.
+/// The address, usually without its `/v1`. It contains no credentials.
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)?;
+        match !self.is_versioned && has_version(&self.prefix) {
+            true => f.write_str(V1),
+            false => Ok(()),
+        }
     }
 }
+
+/// Whether a path has a segment such as `v1beta` or `v4`.
+fn has_version(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        let rest = segment.strip_prefix('v').unwrap_or_default();
+        rest.starts_with(|first: char| first.is_ascii_digit())
+            && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
+}
+
+const V1: &str = "/v1";
 
 #[cfg(test)]
 mod tests {
@@ -126,7 +152,13 @@ mod tests {
             ("http://h:1", "http://h:1/v1/x?y=1"),
             ("http://h:1/v1", "http://h:1/v1/x?y=1"),
             ("http://h:1/together/v1//", "http://h:1/together/v1/x?y=1"),
-            ("https://h/v1beta", "https://h/v1beta/v1/x?y=1"),
+            ("http://h/vllm", "http://h/vllm/v1/x?y=1"),
+            // Another version, and parts after the version.
+            ("https://h/v1beta", "https://h/v1beta/x?y=1"),
+            ("https://h/v1beta/openai/", "https://h/v1beta/openai/x?y=1"),
+            ("https://h/v1/openai", "https://h/v1/openai/x?y=1"),
+            ("https://h/api/paas/v4", "https://h/api/paas/v4/x?y=1"),
+            ("https://h/v2/x/v1", "https://h/v2/x/v1/x?y=1"),
         ] {
             let base = BaseUrl::parse(base).unwrap();
             assert_eq!(base.join("/v1/x?y=1").unwrap(), url);

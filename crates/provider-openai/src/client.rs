@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use llm_http::{Authentication, Deadline, UpstreamClient};
 use llm_provider::endpoint::{Accumulate, Endpoint};
@@ -76,7 +76,8 @@ impl<D: Dialect> OpenAiClient<D> {
             }
             let response = exchange.send(request, self.refusal()).await?;
             metadata.upstream_id = self.upstream.upstream_id(response.headers());
-            let answer = response.into_body().collect(MAX_BODY).await?;
+            check_encoding(response.headers())?;
+            let answer = without_mark(response.into_body().collect(MAX_BODY).await?);
             let reply = Document::from_bytes(answer.clone());
             let reply = endpoint.normalize(&body, reply, &mut metadata);
             reply.map_err(|error| reported(&answer).unwrap_or(error))
@@ -105,6 +106,7 @@ impl<D: Dialect> OpenAiClient<D> {
                 request.headers_mut().extend(*headers);
             }
             let response = exchange.send(request, self.refusal()).await?;
+            check_encoding(response.headers())?;
             if may_be_event_stream(response.headers()) {
                 return Ok((response, normalizer));
             }
@@ -233,6 +235,28 @@ fn reported(answer: &Bytes) -> Option<Error> {
     answer_has_error.then(|| Error::in_stream(answer))
 }
 
+/// The body without a byte order mark, which JSON must not have.
+fn without_mark(body: Bytes) -> Bytes {
+    match body.starts_with(BYTE_ORDER_MARK) {
+        true => body.slice(BYTE_ORDER_MARK.len()..),
+        false => body,
+    }
+}
+
+/// Rejects a compressed response, which was not requested and would not be readable.
+fn check_encoding(headers: &HeaderMap) -> Result<()> {
+    let Some(encoding) = headers.get(CONTENT_ENCODING) else {
+        return Ok(());
+    };
+    let encoding = encoding.to_str().unwrap_or_default().trim();
+    if encoding.is_empty() || encoding.eq_ignore_ascii_case("identity") {
+        return Ok(());
+    }
+    let message = "the upstream's response is compressed, although the request does not allow it; turn off \
+                   compression at the upstream or in the proxy before it";
+    Err(Error::new(ErrorKind::UnexpectedBody, message))
+}
+
 fn not_streamed(endpoint: &dyn Endpoint) -> Error {
     let message = format!("{} cannot be streamed", endpoint.capability());
     Error::new(ErrorKind::Unsupported, message).with_param("stream".to_owned())
@@ -252,6 +276,7 @@ fn may_be_event_stream(headers: &HeaderMap) -> bool {
     })
 }
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const MODELS: &str = "/v1/models";
 const MAX_BODY: usize = 64 << 20;
 /// The maximum number of bytes of one streamed reply: twice the limit of a plain reply, because

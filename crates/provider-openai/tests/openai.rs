@@ -266,6 +266,28 @@ async fn events_of_a_simple_server_are_read() {
 }
 
 #[tokio::test]
+async fn a_compressed_response_is_named() {
+    let packed = |script: Script| script.header("content-encoding", "gzip");
+    let body = "\x1f\u{8b}";
+    let server = Server::start(packed(Script::json("200 OK", body))).await;
+    let plain = client(&server).send(call()).await.unwrap_err();
+    let streamed = stream(packed(Script::sse(body))).await.unwrap_err();
+    for error in [plain, streamed] {
+        assert_eq!(error.kind(), ErrorKind::UnexpectedBody);
+        assert!(error.message().contains("is compressed"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_a_reply_is_skipped() {
+    let body = json!({ "id": "c1", "choices": [{ "index": 0, "finish_reason": "stop",
+        "message": { "role": "assistant", "content": "Hi" } }] });
+    let server = Server::start(Script::json("200 OK", format!("\u{feff}{body}"))).await;
+    let reply = client(&server).send(call()).await.unwrap();
+    assert_eq!(reply.body.bytes(), &body.to_string());
+}
+
+#[tokio::test]
 async fn an_error_instead_of_a_stream_is_the_upstreams_error() {
     let error = json!({ "error": { "message": "the model is loading", "code": 503 } });
     let error = stream(Script::json("200 OK", error.to_string())).await;

@@ -30,6 +30,10 @@ pub(crate) fn take(
         call.drop_params = drops;
     }
     call.drop_params &= !client.is_strict;
+    let excluded: Option<Vec<String>> = take_member(call, "additional_drop_params")?;
+    for key in excluded.iter().flatten().filter(|_| !client.is_strict) {
+        call.exclude(key);
+    }
     options.route.is_strict = client.is_strict;
     let is_streamed = call.endpoint.is_streamed() && call.body.get("stream") == Some(b"true");
     let stream_timeout = options.stream_timeout.filter(|_| is_streamed);

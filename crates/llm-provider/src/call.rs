@@ -134,6 +134,14 @@ impl Call {
         })
     }
 
+    /// Leaves out a parameter, which then counts as dropped.
+    pub fn exclude(&mut self, key: &str) {
+        if self.body.has(key) {
+            self.body.remove(key);
+            self.dropped_params.push(key.to_owned());
+        }
+    }
+
     /// Rejects a parameter that the provider does not support; with [`may_drop`](Self::may_drop) it is
     /// left out instead. One that is null or [neutral](is_neutral) is left out in any case.
     ///

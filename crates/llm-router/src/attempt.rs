@@ -52,7 +52,7 @@ impl Attempt {
 
     fn until(end: Option<Instant>, plan: &Plan, lease: &Lease, call: &Call) -> Self {
         let deployment = lease.deployment();
-        let mut call = deployment.adapt(call, plan.matched());
+        let mut call = deployment.adapt(call, plan.matched(), plan.is_strict());
         if let Some(end) = end {
             let left = end.saturating_duration_since(Instant::now());
             call.timeout = Some(left.max(Duration::from_millis(1)));

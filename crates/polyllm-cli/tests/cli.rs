@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use common::{polyllm, run};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
 /// A file in a temporary folder.
@@ -391,6 +391,12 @@ fn the_schema_of_a_config_names_the_settings_of_all_providers() {
         "input_cost_per_token",
     ] {
         assert!(params["properties"][name].is_object(), "{name}");
+    }
+    for (name, types) in [
+        ("tags", json!(["array", "null"])),
+        ("drop_params", json!(["boolean", "string", "null"])),
+    ] {
+        assert_eq!(params["properties"][name]["type"], types, "{name}");
     }
     let general = &schema["properties"]["general_settings"]["properties"];
     assert!(general["database_url"]["description"].is_string());

@@ -129,7 +129,8 @@ impl Replicate {
         let target = Target::parse(request.model())?;
         let info = self.models.find(&self.client, &target).await;
         let style = self.style(request.model(), call);
-        let input = Input::new(request, &info, &style, |key| call.may_drop(key))?;
+        let mut input = Input::new(request, &info, &style, |key| call.may_drop(key))?;
+        input.dropped.extend_from_slice(&call.dropped_params);
         let limits = self.client.limits();
         // The limit of a streamed call applies only to its first chunk.
         let limit = self.limit(call, stream).filter(|_| !stream);

@@ -5,8 +5,11 @@ use llm_router::{Deployment, Prices, RateLimits};
 use serde_json::{Map, Value};
 
 use super::groups::Metrics;
+use super::names::quoted;
+use super::param_keys::SET_BY_REQUESTS;
 use super::reader::{Reader, Section};
 use super::routing::{Routing, read_names};
+use super::yaml::Entry;
 
 /// What the router needs to know of a deployment besides its provider and its weight.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +22,7 @@ pub(super) struct Limits {
     prefill: Option<Map<String, Value>>,
     takes_files: bool,
     drop_params: Option<bool>,
+    excluded_params: Vec<String>,
 }
 
 impl Limits {
@@ -32,6 +36,9 @@ impl Limits {
         };
         if let Some(entry) = reader.take(section, "tags") {
             limits.tags = read_names(reader, &entry.key, entry.value);
+        }
+        if let Some(entry) = reader.take(section, "additional_drop_params") {
+            limits.excluded_params = read_excluded(reader, entry);
         }
         limits.prices = read_prices(reader, section);
         limits
@@ -80,7 +87,28 @@ impl Limits {
             .with_prefill(self.prefill.clone())
             .with_files(self.takes_files)
             .with_drop_params(self.drop_params)
+            .with_excluded_params(&self.excluded_params)
     }
+}
+
+/// Reads the names of parameters that the upstream does not get.
+fn read_excluded(reader: &mut Reader<'_>, entry: Entry) -> Vec<String> {
+    let at = entry.value.at;
+    let mut names = read_names(reader, &entry.key, entry.value);
+    names.retain(|name| {
+        let quoted = quoted(name);
+        if SET_BY_REQUESTS.contains(&name.as_str()) {
+            reader.error(at, format!("{quoted} cannot be left out of a request"));
+        } else if name.contains(['.', '[']) {
+            let message =
+                format!("{quoted} is inside of a parameter, is not supported and is ignored");
+            reader.warn(at, message, "name the whole parameter".to_owned());
+        } else {
+            return true;
+        }
+        false
+    });
+    names
 }
 
 fn read_prices(reader: &mut Reader<'_>, section: &mut Section) -> Prices {
@@ -112,17 +140,18 @@ fn whole(amount: f64) -> u64 {
 }
 
 /// The keys of `litellm_params` that are read here.
-pub(super) const PARAMS: [&str; 10] = [
-    "cache_read_input_token_cost",
-    "drop_params",
-    "input_cost_per_request",
-    "input_cost_per_second",
-    "input_cost_per_token",
-    "max_parallel_requests",
-    "order",
-    "output_cost_per_second",
-    "output_cost_per_token",
-    "tags",
+pub(super) const PARAMS: [(&str, ValueKind); 11] = [
+    ("additional_drop_params", ValueKind::List),
+    ("cache_read_input_token_cost", ValueKind::Number),
+    ("drop_params", ValueKind::Bool),
+    ("input_cost_per_request", ValueKind::Number),
+    ("input_cost_per_second", ValueKind::Number),
+    ("input_cost_per_token", ValueKind::Number),
+    ("max_parallel_requests", ValueKind::Number),
+    ("order", ValueKind::Number),
+    ("output_cost_per_second", ValueKind::Number),
+    ("output_cost_per_token", ValueKind::Number),
+    ("tags", ValueKind::List),
 ];
 
 const MAX: u32 = 1_000_000;

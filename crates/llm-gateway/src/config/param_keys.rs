@@ -28,7 +28,6 @@ pub(super) const SET_BY_REQUESTS: &[&str] = &[
 
 /// LiteLLM's keys that have no effect here, apart from the settings of some providers.
 pub(super) const IGNORED: &[&str] = &[
-    "additional_drop_params",
     "allowed_openai_params",
     "api_type",
     "api_version",
@@ -79,7 +78,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static str> {
     let others = [MODEL, EXTRA_BODY].into_iter();
     others
         .chain(metrics)
-        .chain(super::limits::PARAMS)
+        .chain(super::limits::PARAMS.map(|(name, _)| name))
         .chain(aliases)
         .chain(IGNORED.iter().copied())
 }

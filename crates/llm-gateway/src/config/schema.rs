@@ -61,9 +61,10 @@ fn params(registry: &Registry) -> Value {
         let doc = "A default for requests that do not set it";
         properties.insert(param.name.to_owned(), property(param.kind, doc));
     }
-    for name in param_keys::METRICS.iter().chain(&limits::PARAMS) {
-        let doc = "Weight, limit or price of the deployment";
-        properties.insert((*name).to_owned(), property(ValueKind::Number, doc));
+    let metrics = param_keys::METRICS.map(|name| (name, ValueKind::Number));
+    for (name, kind) in metrics.into_iter().chain(limits::PARAMS) {
+        let doc = "Weight, limit, price or parameters of the deployment";
+        properties.insert(name.to_owned(), property(kind, doc));
     }
     for setting in declarations.settings(None) {
         properties.insert(setting.name.to_owned(), of_setting(setting));

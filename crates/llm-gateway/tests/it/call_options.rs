@@ -49,6 +49,55 @@ async fn the_members_are_not_sent_upstream() {
 }
 
 #[tokio::test]
+async fn the_deployment_and_the_request_exclude_parameters() {
+    for (more, is_strict, keys, dropped) in [
+        (
+            r#","seed":7,"top_p":1,"user":"u""#,
+            false,
+            "messages model top_p user",
+            Some("seed"),
+        ),
+        (
+            r#","seed":7,"user":"u","additional_drop_params":["user","stop"]"#,
+            false,
+            "messages model",
+            Some("user,seed"),
+        ),
+        (
+            r#","seed":7,"user":"u","additional_drop_params":["user"]"#,
+            true,
+            "messages model seed user",
+            None,
+        ),
+    ] {
+        let provider = replies();
+        let deployment = deployment(provider.clone()).with_excluded_params(["seed", "top_k"]);
+        let mut request = chat_request(more);
+        if is_strict {
+            request = with_header(request, "x-polyllm-strict", "true");
+        }
+        let gateway = Gateway::new(Config::new(vec![deployment]), GatewayOptions::new());
+        let response = send(gateway, request).await;
+        assert_eq!(response.status(), 200, "{more}");
+        let body: serde_json::Value = serde_json::from_str(&calls(&provider)[0]).unwrap();
+        let mut sent: Vec<&str> = body
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        sent.sort_unstable();
+        assert_eq!(sent.join(" "), keys, "{more}");
+        let header = response.headers().get("x-polyllm-dropped-params");
+        assert_eq!(
+            header.map(|value| value.to_str().unwrap()),
+            dropped,
+            "{more}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_value_is_an_error_that_names_it() {
     for (more, param) in [
         (r#","num_retries":-1"#, "num_retries"),
@@ -64,6 +113,10 @@ async fn a_wrong_value_is_an_error_that_names_it() {
         (r#","fallbacks":["unknown"]"#, "fallbacks"),
         (r#","fallbacks":[{"model":"llama"}]"#, "fallbacks"),
         (r#","drop_params":"yes""#, "drop_params"),
+        (
+            r#","additional_drop_params":"seed""#,
+            "additional_drop_params",
+        ),
     ] {
         let provider = replies();
         let response = send(gateway(provider.clone()), chat_request(more)).await;

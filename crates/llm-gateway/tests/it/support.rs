@@ -97,16 +97,13 @@ impl Scripted {
     }
 
     fn play(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
-        let (running, drop_params) = (self.begin(&call), call.drop_params);
+        let (running, metadata) = (self.begin(&call), Self::metadata(&call));
         Box::pin(async move {
             let _running = running;
             for step in &self.steps {
                 match step {
                     Step::Json(json) | Step::Endless(json) => {
-                        return Ok(Reply::new(
-                            Document::from_bytes(*json),
-                            Self::metadata(drop_params),
-                        ));
+                        return Ok(Reply::new(Document::from_bytes(*json), metadata));
                     }
                     Step::Progress(..) => {}
                     Step::Wait(time) => tokio::time::sleep(*time).await,
@@ -123,7 +120,7 @@ impl Scripted {
     }
 
     fn play_stream(&self, call: Call) -> BoxFuture<'_, Result<ReplyStream>> {
-        let (running, drop_params) = (self.begin(&call), call.drop_params);
+        let (running, metadata) = (self.begin(&call), Self::metadata(&call));
         let steps = VecDeque::from(self.steps.clone());
         Box::pin(async move {
             if let Some(Step::Fail(error)) = steps.front() {
@@ -158,17 +155,16 @@ impl Scripted {
                     return Some((event, (steps, running)));
                 }
             });
-            Ok(ReplyStream::new(
-                Self::metadata(drop_params),
-                events.boxed(),
-            ))
+            Ok(ReplyStream::new(metadata, events.boxed()))
         })
     }
 
-    fn metadata(drop_params: bool) -> Metadata {
+    fn metadata(call: &Call) -> Metadata {
         let mut metadata = Metadata::new("scripted", "upstream/model");
-        if drop_params {
-            metadata.dropped_params = vec!["seed".to_owned(), "tools".to_owned()];
+        metadata.dropped_params.clone_from(&call.dropped_params);
+        if call.drop_params {
+            let unsupported = ["seed", "tools"].map(str::to_owned);
+            metadata.dropped_params.extend(unsupported);
         }
         metadata
     }

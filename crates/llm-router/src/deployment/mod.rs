@@ -57,6 +57,9 @@ pub struct Deployment {
     /// Whether unsupported parameters are left out, for calls that are not
     /// [strict](crate::RouteOptions::is_strict); by default, the call says it.
     pub drop_params: Option<bool>,
+    /// Parameters of requests that the upstream does not get, such as those that it rejects. They are
+    /// left out of calls that are not [strict](crate::RouteOptions::is_strict), and reported as dropped.
+    pub excluded_params: Vec<String>,
     /// Whether the model takes files, such as PDF documents, as parts of messages.
     pub takes_files: bool,
     /// A fingerprint of the settings of the provider, such as its key; see
@@ -164,6 +167,7 @@ impl Deployment {
             fingerprint: None,
             prefill: None,
             drop_params: None,
+            excluded_params: Vec::new(),
             takes_files: false,
         }
     }
@@ -238,6 +242,16 @@ impl Deployment {
         self
     }
 
+    /// Sets the parameters of requests that the upstream does not get.
+    #[must_use]
+    pub fn with_excluded_params(
+        mut self,
+        names: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        self.excluded_params = names.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Sets whether the model takes files as parts of messages.
     #[must_use]
     pub fn with_files(mut self, takes_files: bool) -> Self {
@@ -259,9 +273,13 @@ impl Deployment {
         self
     }
 
-    /// Adapts a call to this deployment: sets the upstream's model name and the defaults.
-    pub(crate) fn adapt(&self, call: &Call, matched: Option<&str>) -> Call {
+    /// Adapts a call to this deployment: leaves out excluded parameters, and sets the upstream's model
+    /// name and the defaults.
+    pub(crate) fn adapt(&self, call: &Call, matched: Option<&str>, is_strict: bool) -> Call {
         let mut call = call.clone();
+        for key in self.excluded_params.iter().filter(|_| !is_strict) {
+            call.exclude(key);
+        }
         match matched {
             Some(matched) if self.is_wildcard() => {
                 call.body.set("model", self.model.replacen('*', matched, 1));

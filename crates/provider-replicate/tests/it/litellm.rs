@@ -129,9 +129,10 @@ async fn nothing_is_dropped_silently() {
         (error.kind(), error.param()),
         (ErrorKind::Unsupported, Some("tools"))
     );
-    let call = Call::of(&request).with_drop_params(true);
+    let mut call = Call::of(&request).with_drop_params(true);
+    call.dropped_params = vec!["user".to_owned()]; // by a router
     let reply = replicate.send(call).await.unwrap();
-    assert_eq!(reply.metadata.dropped_params, ["tools"]);
+    assert_eq!(reply.metadata.dropped_params, ["tools", "user"]);
     assert_eq!(sim.replicate().predictions()[0].input["max_tokens"], 7);
 }
 

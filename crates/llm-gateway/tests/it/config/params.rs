@@ -90,6 +90,26 @@ fn block(key: &str) -> String {
 }
 
 #[test]
+fn a_deployment_excludes_parameters_by_name() {
+    let read = |names: &str| config(&format!("      additional_drop_params: {names}\n"));
+    let excluded = read("[seed, logit_bias]").unwrap();
+    assert_eq!(
+        excluded.deployments[0].excluded_params,
+        ["seed", "logit_bias"]
+    );
+    assert!(excluded.warnings.is_empty());
+    let nested = read(r#"[seed, "tools[*].strict"]"#).unwrap();
+    assert_eq!(nested.deployments[0].excluded_params, ["seed"]);
+    let warning = nested.warnings[0].to_string();
+    assert!(
+        warning.contains("tools[*].strict") && warning.contains("whole"),
+        "{warning}"
+    );
+    let error = read("[messages]").unwrap_err().to_string();
+    assert!(error.contains("`messages` cannot be left out"), "{error}");
+}
+
+#[test]
 fn members_that_each_request_sets_are_not_defaults() {
     for key in [
         "messages: []",

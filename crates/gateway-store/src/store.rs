@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::keys::{Keys, Owners};
+use crate::keys::{Keys, Owners, check_amount};
 use crate::ledger::Reports;
 use crate::responses::{ResponseOptions, Responses};
-use crate::sql::{Database, Fault, Faults, migrate};
-use crate::{Clock, DatabaseUrl, Result, Timestamp};
+use crate::sql::{Batch, Database, Fault, Faults, Outcome, Statement, migrate};
+use crate::{BudgetId, Clock, DatabaseUrl, Error, ErrorKind, Money, Result, Timestamp};
 
 /// How a [`Store`] behaves.
 #[derive(Clone, Debug)]
@@ -126,6 +126,31 @@ impl Store {
     /// The users and teams.
     pub fn owners(&self) -> Owners {
         Owners::new(self)
+    }
+
+    /// Sets what was spent of a budget in the current period, such as zero for a new start. Usage
+    /// records stay; calls that run or wait to be written are added when they are written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if the amount is negative or too large; [`ErrorKind::NotFound`] if
+    /// nobody has the budget.
+    pub async fn set_spend(&self, budget: &BudgetId, spend: Money) -> Result<()> {
+        check_amount("spend", Some(spend))?;
+        let update = "UPDATE gateway_budgets SET spent = ?2 WHERE id = ?1";
+        let update = Statement::new(update)
+            .with(budget.as_str())
+            .with(spend.nanos());
+        match self
+            .database
+            .run(Batch::write().and(update.required()))
+            .await?
+        {
+            Outcome::Done(_) => Ok(()),
+            Outcome::Refused(_) => {
+                let message = format!("there is no such budget of a {}", budget.kind());
+                Err(Error::new(ErrorKind::NotFound, message))
+            }
+        }
     }
 
     /// Reports on the usage that a [`Ledger`](crate::Ledger) recorded.

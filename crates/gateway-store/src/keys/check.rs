@@ -25,8 +25,8 @@ pub(super) fn owner(id: &str, settings: &OwnerSettings) -> Result<()> {
 
 fn limits(limits: &LimitSettings) -> Result<()> {
     names("models", &limits.models)?;
-    budget("max_budget", limits.max_budget)?;
-    budget("soft_budget", limits.soft_budget)?;
+    amount("max_budget", limits.max_budget)?;
+    amount("soft_budget", limits.soft_budget)?;
     limit("rpm_limit", limits.rpm_limit)?;
     limit("tpm_limit", limits.tpm_limit)?;
     limit("max_parallel_requests", limits.max_parallel_requests)
@@ -55,7 +55,8 @@ fn names<'a>(field: &str, names: impl IntoIterator<Item = &'a String>) -> Result
     Ok(())
 }
 
-fn budget(field: &str, amount: Option<Money>) -> Result<()> {
+/// Checks an amount of a budget.
+pub(crate) fn amount(field: &str, amount: Option<Money>) -> Result<()> {
     match amount {
         Some(amount) if !(Money::ZERO..=Money::MAX_BUDGET).contains(&amount) => {
             let most = Money::MAX_BUDGET;

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use crate::{Money, Timestamp};
 
 pub use self::access::{Access, Denial};
+pub(crate) use self::check::amount as check_amount;
 pub use self::limits::LimitSettings;
 pub(crate) use self::owner::OwnerRow;
 pub use self::owner::{Owner, OwnerFilter, OwnerInfo, OwnerKind, OwnerSettings};

@@ -160,6 +160,7 @@ async fn generate(store: &Store, request: Settings) -> Result<serde_json::Value,
             (generated.secret, generated.key)
         }
     };
+    request.changes.set_spend(store, &key).await?;
     Ok(json!(KeyAnswer::new(&key).with_secret(&secret)))
 }
 
@@ -186,6 +187,7 @@ async fn update(store: &Store, request: Settings) -> Result<serde_json::Value, A
     let (changes, now): (&Changes, _) = (&request.changes, store.now());
     let apply = |settings: &mut KeySettings| changes.apply(settings, now);
     let key = store.keys().update(&hash(key), apply).await?;
+    changes.set_spend(store, &key).await?;
     Ok(json!(KeyAnswer::new(&key)))
 }
 
@@ -290,7 +292,8 @@ async fn regenerate(store: &Store, key: &str, body: &[u8]) -> Result<serde_json:
         request.changes.check()?;
         let (changes, now) = (&request.changes, store.now());
         let apply = |settings: &mut KeySettings| changes.apply(settings, now);
-        store.keys().update(&hash, apply).await?;
+        let key = store.keys().update(&hash, apply).await?;
+        changes.set_spend(store, &key).await?;
     }
     let generated = store.keys().regenerate(&hash).await?;
     Ok(json!(

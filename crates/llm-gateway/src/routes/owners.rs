@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use gateway_store::{
-    ErrorKind, KeyFilter, KeySettings, Owner, OwnerFilter, OwnerInfo, OwnerKind, OwnerSettings,
-    Store,
+    BudgetId, ErrorKind, KeyFilter, KeySettings, Owner, OwnerFilter, OwnerInfo, OwnerKind,
+    OwnerSettings, Store,
 };
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
@@ -289,6 +289,8 @@ async fn new(store: &Store, kind: OwnerKind, mut request: Request) -> Result<Val
             false => error,
         }
     })?;
+    let budget = BudgetId::owner(kind, &id);
+    request.limits.set_spend(store, &budget).await?;
     let mut answer = settings_of(&owner);
     // As in LiteLLM.
     if gets_key {
@@ -313,6 +315,8 @@ async fn update(store: &Store, kind: OwnerKind, mut request: Request) -> Result<
     let id = request.id(kind).ok_or_else(|| missing(kind))?;
     let apply = |settings: &mut OwnerSettings| request.apply(kind, settings);
     let owner = change(store, kind, &id, apply).await?;
+    let budget = BudgetId::owner(kind, &id);
+    request.limits.set_spend(store, &budget).await?;
     Ok(settings_of(&owner).into())
 }
 

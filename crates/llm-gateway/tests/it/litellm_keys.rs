@@ -105,6 +105,7 @@ async fn the_examples_of_litellm_are_accepted() {
     );
     // What would restrict access is still an error.
     for (path, body) in [
+        ("/key/generate", json!({ "spend": -1 })),
         ("/key/generate", json!({ "guardrails": ["pii"] })),
         ("/user/new", json!({ "members_with_roles": roles })),
         ("/user/update", json!({ "user_id": "u", "key_alias": "x" })),
@@ -113,4 +114,31 @@ async fn the_examples_of_litellm_are_accepted() {
         let (status, answer) = call(&gateway, MASTER, Method::POST, path, body).await;
         assert_eq!(status, 400, "{path}: {answer}");
     }
+}
+
+/// LiteLLM resets the spend of a key with `/key/update`, and moves keys with what they spent.
+#[tokio::test]
+async fn the_spend_of_keys_and_owners_can_be_set() {
+    let gateway = gateway().await;
+    operate(&gateway, "/user/new", json!({ "user_id": "u", "spend": 3 })).await;
+    operate(&gateway, "/team/new", json!({ "team_id": "t" })).await;
+    let key = json!({ "spend": 2.5, "user_id": "u", "team_id": "t", "max_budget": 2 });
+    let key = operate(&gateway, "/key/generate", key).await;
+    let key = key["key"].as_str().unwrap();
+    let path = format!("/key/info?key={key}");
+    assert_eq!(read(&gateway, &path).await["info"]["spend"], json!(2.5));
+    let user = read(&gateway, "/user/info?user_id=u").await;
+    assert_eq!(user["spend"], json!(3), "{user}");
+    operate(
+        &gateway,
+        "/team/update",
+        json!({ "team_id": "t", "spend": 0.5 }),
+    )
+    .await;
+    let team = read(&gateway, "/team/info?team_id=t").await;
+    assert_eq!(team["spend"], json!(0.5), "{team}");
+    operate(&gateway, "/key/update", json!({ "key": key, "spend": 0 })).await;
+    let info = read(&gateway, &path).await;
+    assert_eq!(info["info"]["spend"], json!(0), "{info}");
+    assert_eq!(info["info"]["max_budget"], json!(2), "{info}");
 }

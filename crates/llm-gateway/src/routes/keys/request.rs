@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway_store::{KeySettings, LimitSettings, Money, Period, Timestamp};
+use gateway_store::{BudgetId, Key, KeySettings, LimitSettings, Money, Period, Store, Timestamp};
 use llm_provider::text::excerpt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -53,6 +53,9 @@ pub(in crate::routes) struct LimitChanges {
     max_budget: Option<Option<Money>>,
     #[serde(default, deserialize_with = "present")]
     soft_budget: Option<Option<Money>>,
+    /// What was spent in the current period.
+    #[serde(default)]
+    spend: Option<Money>,
     #[serde(default, deserialize_with = "present")]
     budget_duration: Option<Option<Period>>,
     #[serde(default, deserialize_with = "present")]
@@ -66,6 +69,18 @@ pub(in crate::routes) struct LimitChanges {
 }
 
 impl LimitChanges {
+    /// Sets the spend if the request does.
+    pub(in crate::routes) async fn set_spend(
+        &self,
+        store: &Store,
+        budget: &BudgetId,
+    ) -> Result<(), ApiError> {
+        match self.spend {
+            Some(spend) => Ok(store.set_spend(budget, spend).await?),
+            None => Ok(()),
+        }
+    }
+
     pub(in crate::routes) fn apply(&self, limits: &mut LimitSettings) {
         set_or_clear(&mut limits.models, self.models.as_ref());
         set(&mut limits.max_budget, self.max_budget.as_ref());
@@ -88,6 +103,10 @@ pub(in crate::routes) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>
 impl Changes {
     pub(super) fn check(&self) -> Result<(), ApiError> {
         check_others(&self.others, DESCRIPTIVE, "key")
+    }
+
+    pub(super) async fn set_spend(&self, store: &Store, key: &Key) -> Result<(), ApiError> {
+        self.limits.set_spend(store, &BudgetId::key(&key.id)).await
     }
 
     pub(super) fn apply(&self, settings: &mut KeySettings, now: Timestamp) {

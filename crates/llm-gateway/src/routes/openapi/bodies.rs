@@ -146,6 +146,7 @@ fn with_limits(mut members: Value) -> Value {
         ("models", list()),
         ("max_budget", amount()),
         ("soft_budget", amount()),
+        ("spend", amount()),
         ("budget_duration", period()),
         ("rpm_limit", limit()),
         ("tpm_limit", limit()),

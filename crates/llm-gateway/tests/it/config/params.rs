@@ -102,7 +102,7 @@ fn a_deployment_excludes_parameters_by_name() {
     assert_eq!(nested.deployments[0].excluded_params, ["seed"]);
     let warning = nested.warnings[0].to_string();
     assert!(
-        warning.contains("tools[*].strict") && warning.contains("whole"),
+        warning.contains("inside of a parameter") && warning.contains("whole"),
         "{warning}"
     );
     let error = read("[messages]").unwrap_err().to_string();

@@ -245,10 +245,14 @@ async fn a_client_that_never_reads_is_disconnected_and_its_call_cancelled() {
     drop(socket);
 }
 
-/// Sends a text byte by byte until the server closes the connection. Returns what the server sent.
-async fn drip(address: SocketAddr, text: String) -> String {
+/// Sends a head at once and a text byte by byte until the server closes the connection. Returns what
+/// the server sent.
+async fn drip(address: SocketAddr, head: String, text: String) -> String {
     let (mut reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
     let sent = tokio::spawn(async move {
+        if writer.write_all(head.as_bytes()).await.is_err() {
+            return;
+        }
         for byte in text.as_bytes() {
             if writer.write_all(&[*byte]).await.is_err() {
                 return;
@@ -269,22 +273,22 @@ async fn a_client_that_sends_single_bytes_is_cut_off_while_others_are_served() {
     let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\
                 content-type: application/json\r\n";
     // Each would take a minute and never pauses.
-    let slow_head = format!("{head}x-slow: {}", "x".repeat(12_000));
-    let slow_body = format!("{head}content-length: 12000\r\n\r\n{}", " ".repeat(12_000));
-    let slow_chunks = format!(
-        "{head}transfer-encoding: chunked\r\n\r\n{}",
-        "1\r\n \r\n".repeat(2_000)
-    );
-    for (request, expected) in [
-        (slow_head, ""),
-        (slow_body, "HTTP/1.1 408 "),
-        (slow_chunks, "HTTP/1.1 408 "),
+    let (body, chunks) = (" ".repeat(12_000), "1\r\n \r\n".repeat(2_000));
+    for (more, slow, expected) in [
+        ("x-slow: ", "x".repeat(12_000), ""),
+        ("content-length: 12000\r\n\r\n", body, "HTTP/1.1 408 "),
+        (
+            "transfer-encoding: chunked\r\n\r\n",
+            chunks,
+            "HTTP/1.1 408 ",
+        ),
     ] {
+        let head = format!("{head}{more}");
         let options = GatewayOptions::new()
             .with_header_timeout(Duration::from_secs(2))
             .with_body_idle(Duration::from_millis(500));
         let server = serve_with(Scripted::new([Step::Json(ANSWER)]), options).await;
-        let slow = (0..20).map(|_| drip(server.address, request.clone()));
+        let slow = (0..20).map(|_| drip(server.address, head.clone(), slow.clone()));
         let slow = tokio::spawn(futures_util::future::join_all(slow));
         let mut served = 0;
         while !slow.is_finished() {

@@ -316,13 +316,14 @@ fn mapping(kind: ErrorKind) -> Mapping {
             (402, "insufficient_quota", Some("insufficient_quota"), true)
         }
         ErrorKind::Permission => (403, "permission_error", None, true),
-        ErrorKind::NotFound => (404, "invalid_request_error", None, true),
+        ErrorKind::NotFound => (404, "invalid_request_error", None, false),
         ErrorKind::ContentFilter => (400, "invalid_request_error", Some("content_filter"), true),
         ErrorKind::ContextWindow => (
             400,
             "invalid_request_error",
             Some("context_length_exceeded"),
-            true,
+            // Together's is 403, which clients take for a missing permission.
+            false,
         ),
         ErrorKind::InvalidRequest => (400, "invalid_request_error", None, true),
         // As in LiteLLM. Only the client can change the input with which the model fails.

@@ -74,14 +74,18 @@ impl Registry {
             Some((name, _)) if !rest.is_empty() => Ok((name, rest)),
             _ => {
                 let known: Vec<String> = self.names().map(|name| format!("{name}/…")).collect();
-                Err(Error::new(
-                    ErrorKind::NotFound,
-                    format!(
-                        "the model name \"{}\" has no known provider prefix; it must begin with one of: {}",
-                        excerpt(model),
-                        known.join(", ")
-                    ),
-                ))
+                let known = match known.as_slice() {
+                    [] => NO_PROVIDER.to_owned(),
+                    known => format!("it must begin with one of: {}", known.join(", ")),
+                };
+                let similar = self.similar(prefix).filter(|_| !rest.is_empty());
+                let hint = similar.map(|name| format!("; did you mean \"{name}/…\"?"));
+                let message = format!(
+                    "the model name \"{}\" has no known provider prefix; {known}{}",
+                    excerpt(model),
+                    hint.unwrap_or_default()
+                );
+                Err(Error::new(ErrorKind::NotFound, message))
             }
         }
     }
@@ -95,13 +99,16 @@ impl Registry {
             return Ok(known);
         }
         let known: Vec<&str> = self.names().collect();
+        let known = match known.as_slice() {
+            [] => NO_PROVIDER.to_owned(),
+            known => format!("known: {}", known.join(", ")),
+        };
         let hint = self
             .similar(name)
             .map(|similar| format!("; did you mean \"{similar}\"?"));
         let message = format!(
-            "unknown provider \"{}\"; known: {}{}",
+            "unknown provider \"{}\"; {known}{}",
             excerpt(name),
-            known.join(", "),
             hint.unwrap_or_default()
         );
         Err(Error::new(ErrorKind::NotFound, message))
@@ -130,6 +137,8 @@ impl fmt::Debug for Registry {
         f.debug_set().entries(self.names()).finish()
     }
 }
+
+const NO_PROVIDER: &str = "no provider is registered: register one, or enable the feature of one";
 
 #[cfg(test)]
 mod tests {
@@ -164,6 +173,26 @@ mod tests {
                 None => assert!(error.message().ends_with("together_ai"), "{error}"),
             }
         }
+    }
+
+    #[test]
+    fn a_name_without_a_known_prefix_is_an_error_with_the_most_similar_one() {
+        let message = |model| registry().split(model).unwrap_err().message().to_owned();
+        let similar = message("together/gpt-4");
+        assert!(
+            similar.ends_with("did you mean \"together_ai/…\"?"),
+            "{similar}"
+        );
+        let other = message("gpt-4");
+        assert!(
+            other.ends_with("one of: replicate/…, together_ai/…"),
+            "{other}"
+        );
+        let empty = Registry::new().split("a/b").unwrap_err();
+        assert!(
+            empty.message().contains("no provider is registered"),
+            "{empty}"
+        );
     }
 
     #[test]

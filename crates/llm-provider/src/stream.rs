@@ -7,9 +7,9 @@ use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 
-use crate::endpoint::{Chunk, Normalize};
+use crate::endpoint::{Chunk, Endpoint, Normalize};
 use crate::records::Records;
-use crate::{Metadata, Record, Result};
+use crate::{Document, Error, ErrorKind, Metadata, Record, Reply, Result};
 
 /// A streamed reply.
 ///
@@ -79,6 +79,31 @@ impl ReplyStream {
         normalizer: Box<dyn Normalize>,
     ) -> Self {
         Self::new(metadata, Records::new(records, normalizer))
+    }
+
+    /// Creates a stream of a reply in one piece, for providers that cannot stream.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if replies of the endpoint are not
+    /// streamed, and [`ErrorKind::UnexpectedBody`](crate::ErrorKind::UnexpectedBody) if it is not a
+    /// reply.
+    pub fn from_reply(
+        endpoint: &'static dyn Endpoint,
+        request: &Document,
+        reply: Reply,
+    ) -> Result<Self> {
+        let Some(normalizer) = endpoint.chunks(request) else {
+            let message = format!("replies of {} are not streamed", endpoint.capability());
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        };
+        let chunks = endpoint.split(reply.body)?.into_iter();
+        let chunks = chunks.map(|chunk| Record::Chunk(chunk.bytes().clone()));
+        let records = chunks.chain([Record::End]).map(Ok);
+        Ok(Self::from_records(
+            reply.metadata,
+            futures_util::stream::iter(records),
+            normalizer,
+        ))
     }
 
     /// The next event; `None` after the last.

@@ -37,7 +37,7 @@ fn after_help() -> String {
         .map(|(provider, variable)| format!("{variable} for {provider}/…"))
         .collect();
     format!(
-        "Try:\n  polyllm serve                      the gateway with simulated upstreams; needs no key\n  polyllm serve --config config.yaml the gateway with LiteLLM's config.yaml\n  polyllm chat --simulate --model together_ai/openai/gpt-oss-20b \"Hello\"\n\nKeys: {}\nExit status: 0 success, 1 failure, 2 usage error, 130 stopped by Ctrl-C, SIGTERM or SIGHUP.",
+        "Try:\n  polyllm serve                      the gateway with simulated upstreams; needs no key\n  polyllm serve --config config.yaml the gateway with LiteLLM's config.yaml\n  polyllm chat --simulate --model together_ai/openai/gpt-oss-20b \"Hello\"\n\nKeys: {}\nExit status: 0 success, 1 failure, 2 usage error, 130 stopped by Ctrl-C, SIGTERM or SIGHUP (`serve` and `sim`: 0).",
         keys.join(", ")
     )
 }

@@ -13,7 +13,8 @@ use polyllm::{
     ChatRequest, ChatResponse, Client, Error, ErrorKind, Metadata, Provider, Reply, Result,
 };
 
-/// It repeats the last message. A real provider keeps its settings here.
+/// It repeats the last message. A real provider keeps its settings here, and ends a call at its
+/// `timeout`.
 #[derive(Debug)]
 struct Parrot;
 
@@ -51,5 +52,14 @@ async fn main() -> Result<()> {
     let client = Client::new(registry);
     let response = client.chat("parrot/grey").with_user("Hello!").await?;
     println!("{}", response.text().unwrap_or_default());
+    // A stream has the reply of `send` in one piece, unless the provider implements `stream`.
+    let mut stream = client
+        .chat("parrot/grey")
+        .with_user("Bye!")
+        .stream()
+        .await?;
+    while let Some(text) = stream.next_text().await? {
+        println!("{text}");
+    }
     Ok(())
 }

@@ -16,6 +16,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
 use llm_adapters::messages::{MessagesAdapter, MessagesReplies, MessagesStream};
 use llm_adapters::responses::{ResponsesAdapter, ResponsesReplies, ResponsesStream};
@@ -40,6 +41,19 @@ pub struct AdaptedBuilder<'c, A: Api> {
     adapter: A,
     request: A::Request,
     drop_params: bool,
+    timeout: Option<Duration>,
+}
+
+/// A response, and what is known of it besides.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AdaptedReply<R> {
+    /// The response.
+    pub response: R,
+    /// Facts about the call.
+    pub metadata: Metadata,
+    /// The members of the request that have no equivalent in chats and were ignored.
+    pub ignored: Ignored,
 }
 
 impl<'c, A: Api> AdaptedBuilder<'c, A> {
@@ -49,6 +63,7 @@ impl<'c, A: Api> AdaptedBuilder<'c, A> {
             adapter: A::default(),
             request,
             drop_params: client.drops_params(),
+            timeout: None,
         }
     }
 
@@ -64,14 +79,34 @@ impl<'c, A: Api> AdaptedBuilder<'c, A> {
         self
     }
 
+    /// Sets the time limit; see [`RequestBuilder::with_timeout`].
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// Sends the request and waits for the complete response.
     ///
     /// # Errors
     /// Those of a chat. [`ErrorKind::InvalidRequest`] and [`ErrorKind::Unsupported`], with the
     /// member's path, if the request cannot be converted.
     pub async fn send(self) -> Result<A::Response> {
-        let (chat, _, replies) = self.convert()?;
-        A::reply(replies, chat.send().await?).map_err(error)
+        self.reply().await.map(|reply| reply.response)
+    }
+
+    /// Sends the request and waits for the complete response, with its metadata.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub async fn reply(self) -> Result<AdaptedReply<A::Response>> {
+        let (chat, ignored, replies) = self.convert()?;
+        let reply = chat.reply().await?;
+        let response = A::reply(replies, reply.read()?).map_err(error)?;
+        Ok(AdaptedReply {
+            response,
+            metadata: reply.metadata,
+            ignored,
+        })
     }
 
     /// Sends the request and returns the events of the response as they arrive.
@@ -94,7 +129,10 @@ impl<'c, A: Api> AdaptedBuilder<'c, A> {
         let model = std::mem::take(&mut chat.model);
         // The builder decides whether the reply is streamed.
         chat.stream = None;
-        let chat = RequestBuilder::new(self.client, model, chat);
+        let mut chat = RequestBuilder::new(self.client, model, chat);
+        if let Some(timeout) = self.timeout {
+            chat = chat.with_timeout(timeout);
+        }
         Ok((chat.with_drop_params(self.drop_params), ignored, replies))
     }
 }
@@ -276,6 +314,7 @@ impl<A: Api> fmt::Debug for AdaptedBuilder<'_, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AdaptedBuilder")
             .field("drop_params", &self.drop_params)
+            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }

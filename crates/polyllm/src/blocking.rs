@@ -35,8 +35,8 @@ use crate::{Error, ErrorKind, ReplyEvent, ReplyStream, RequestBuilder, Result};
 /// [`completion`](crate::completion()).
 ///
 /// # Errors
-/// Those of the future. [`ErrorKind::InvalidRequest`] on a thread of a tokio runtime, which has to
-/// await the future instead.
+/// Those of the future. [`ErrorKind::InvalidRequest`] on a thread of a tokio runtime, also of
+/// `spawn_blocking`, which has to await the future instead.
 pub fn wait<T>(future: impl IntoFuture<Output = Result<T>>) -> Result<T> {
     runtime()?.block_on(future.into_future())
 }

@@ -234,7 +234,8 @@ impl Client {
     }
 
     /// Lists the models of `provider`, such as `together_ai`, under the provider's own names;
-    /// prefix a name with `together_ai/` to call it. Other facts, such as prices and the context
+    /// prefix a name with `together_ai/` to call it. The provider of a client of model groups is
+    /// `router`. Other facts, such as prices and the context
     /// length, are in [`Model::extra`](llm_types::Model::extra).
     ///
     /// # Errors

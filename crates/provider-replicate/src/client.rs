@@ -20,11 +20,11 @@ use tracing::Instrument;
 
 use crate::config::Config;
 use crate::input::{Input, PromptRequest};
-use crate::models::Models;
+use crate::models::{ModelInfo, Models};
 use crate::prompt::Style;
 use crate::reply::{self, ReplyBuilder};
 use crate::run::{Job, Run, wait_for_success};
-use crate::{NAME, list, stream};
+use crate::{NAME, list, parameters, stream};
 
 /// An account at Replicate.
 #[derive(Debug)]
@@ -127,15 +127,20 @@ impl Replicate {
         deadline: Option<Instant>,
     ) -> Result<Started> {
         let target = Target::parse(request.model())?;
-        let info = self.models.find(&self.client, &target).await;
+        let mut info = self.models.find(&self.client, &target).await;
         let style = self.style(request.model(), call);
-        let mut input = Input::new(request, &info, &style, |key| call.may_drop(key))?;
-        input.dropped.extend_from_slice(&call.dropped_params);
+        let input = |info: &ModelInfo| {
+            let mut input = Input::new(request, info, &style, |key| call.may_drop(key))?;
+            input.dropped.extend_from_slice(&call.dropped_params);
+            Ok::<_, Error>(input)
+        };
+        let mut values = input(&info)?;
         let limits = self.client.limits();
         // The limit of a streamed call applies only to its first chunk.
         let limit = self.limit(call, stream).filter(|_| !stream);
         loop {
-            let mut new = NewPrediction::new(info.resolve(&target), input.values.clone());
+            let tried = info.resolve(&target);
+            let mut new = NewPrediction::new(tried.clone(), values.values.clone());
             new.stream = stream;
             if !stream {
                 new.wait = self.config.prefer_wait;
@@ -148,16 +153,21 @@ impl Replicate {
             };
             match job.start().await {
                 Ok(run) => {
-                    let reply = ReplyBuilder::new(&run.prediction, request.model(), &input);
+                    let reply = ReplyBuilder::new(&run.prediction, request.model(), &values);
                     return Ok(Started {
                         job,
                         run,
-                        input,
+                        input: values,
                         reply,
                     });
                 }
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                Err(_) if info.use_version() => {}
+                Err(_) if info.use_version_after(&tried) => {}
+                // Replicate may know the newest version by now.
+                Err(_) if self.models.forget_failure(&target, &info) => {
+                    info = self.models.find(&self.client, &target).await;
+                    values = input(&info)?;
+                }
                 Err(error) => return Err(not_found(&target, error)),
             }
         }
@@ -209,6 +219,14 @@ impl Provider for Replicate {
             Capability::Completions,
             Capability::Models,
         ])
+    }
+
+    fn check_model(&self, model: &str) -> Result<()> {
+        Target::parse(model).map(drop)
+    }
+
+    fn synonyms(&self, name: &str) -> &'static [&'static str] {
+        parameters::synonyms(name)
     }
 
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {

@@ -138,18 +138,19 @@ impl Input {
         })
     }
 
-    /// The number of characters of the prompt, or of the messages if they are sent instead.
+    /// The number of characters of the system prompt, and of the prompt or of the messages if they are
+    /// sent instead.
     pub(crate) fn prompt_chars(&self) -> usize {
         let chars = |text: &Value| text.as_str().map_or(0, |text| text.chars().count());
+        let system = self.values.get("system_prompt").map_or(0, chars);
         let Some(Value::Array(messages)) = self.values.get("messages") else {
-            return self.values.get("prompt").map_or(0, chars);
+            return system + self.values.get("prompt").map_or(0, chars);
         };
         let contents = messages.iter().map(|message| &message["content"]);
-        contents
-            .map(|content| match content {
-                Value::Array(parts) => parts.iter().map(|part| chars(&part["text"])).sum(),
-                text => chars(text),
-            })
-            .sum()
+        let contents = contents.map(|content| match content {
+            Value::Array(parts) => parts.iter().map(|part| chars(&part["text"])).sum(),
+            text => chars(text),
+        });
+        system + contents.sum::<usize>()
     }
 }

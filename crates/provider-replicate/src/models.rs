@@ -9,7 +9,7 @@ use llm_http::with_limit;
 use llm_provider::{ErrorKind, Result};
 use replicate_api::{ReplicateClient, Schema, Target, Version};
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::NAME;
 
@@ -47,7 +47,7 @@ impl Models {
         let info = cell.get_or_init(|| async {
             let guess = |ttl| ModelInfo::new(target, &Version::default(), ttl);
             Arc::new(
-                match with_limit(Some(LOOK_UP_TIMEOUT), look_up(client, target)).await {
+                match with_limit(Some(LOOK_UP_TIMEOUT), look_up_twice(client, target)).await {
                     Some(Ok(found)) => found.unwrap_or_else(|| guess(TTL)),
                     Some(Err(error)) if error.kind() == ErrorKind::NotFound => guess(TTL),
                     _ => guess(FAILURE_TTL),
@@ -55,6 +55,20 @@ impl Models {
             )
         });
         Arc::clone(info.await)
+    }
+
+    /// Forgets `info` if the look-up failed for another reason than that the model does not exist; `false`
+    /// if it did not.
+    pub(crate) fn forget_failure(&self, target: &Target, info: &Arc<ModelInfo>) -> bool {
+        if info.ttl != FAILURE_TTL {
+            return false;
+        }
+        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = |cell: &Cell| cell.get().is_some_and(|known| Arc::ptr_eq(known, info));
+        if cells.get(target).is_some_and(|(_, cell)| is_same(cell)) {
+            cells.remove(target);
+        }
+        true
     }
 
     fn cell(&self, target: &Target) -> Cell {
@@ -104,10 +118,26 @@ impl ModelInfo {
         }
     }
 
-    /// Records that the model requires a version. Returns `false` if no version is known, or if this
-    /// was recorded before.
-    pub(crate) fn use_version(&self) -> bool {
-        self.latest.is_some() && !self.needs_version.swap(true, Ordering::Relaxed)
+    /// Records that the model requires a version, since Replicate does not know `tried`. Returns `false`
+    /// if that was the newest version, or if no version is known.
+    pub(crate) fn use_version_after(&self, tried: &Target) -> bool {
+        let has_other = self.latest.as_ref().is_some_and(|latest| latest != tried);
+        let has_other = has_other && matches!(tried, Target::Model { .. });
+        if has_other {
+            self.needs_version.store(true, Ordering::Relaxed);
+        }
+        has_other
+    }
+}
+
+/// Looks a model up, again after a failure that may pass.
+async fn look_up_twice(client: &ReplicateClient, target: &Target) -> Result<Option<ModelInfo>> {
+    match look_up(client, target).await {
+        Err(error) if error.kind() != ErrorKind::NotFound && error.is_retryable() => {
+            sleep(LOOK_UP_PAUSE).await;
+            look_up(client, target).await
+        }
+        found => found,
     }
 }
 
@@ -147,6 +177,7 @@ async fn look_up(client: &ReplicateClient, target: &Target) -> Result<Option<Mod
 }
 
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
+const LOOK_UP_PAUSE: Duration = Duration::from_millis(200);
 // Models get new versions, and deployments new releases.
 const TTL: Duration = Duration::from_secs(3600);
 const FAILURE_TTL: Duration = Duration::from_secs(60);

@@ -4,6 +4,13 @@ use llm_provider::is_neutral;
 use replicate_api::{Parameter, Schema};
 use serde_json::{Map, Value};
 
+/// The names of the same parameter.
+pub(crate) fn synonyms(name: &str) -> &'static [&'static str] {
+    let all = [LENGTH, MIN_LENGTH, STOP];
+    let found = all.into_iter().find(|names| names.contains(&name));
+    found.unwrap_or_default()
+}
+
 /// Translates a parameter to the model's name and value. `None` if nothing has to be sent.
 ///
 /// # Errors
@@ -16,6 +23,7 @@ pub(crate) fn translate<'n>(
     let model_name = match name {
         "model" | "stream" | "stream_options" => return Ok(None),
         _ if value.is_null() => return Ok(None),
+        "messages" | "prompt" => return Err("the request has its content elsewhere"),
         "max_tokens" | "max_completion_tokens" => schema.first_of(LENGTH),
         "min_tokens" | "min_new_tokens" => schema.first_of(MIN_LENGTH).or(Some(name)),
         "stop" => schema.first_of(STOP),

@@ -116,7 +116,8 @@ impl ReplyBuilder {
         );
         if let Some(count) = logged(prediction, REASONING) {
             let mut details = CompletionTokensDetails::default();
-            details.reasoning_tokens = Some(count);
+            let most = usage.completion_tokens.unwrap_or(count);
+            details.reasoning_tokens = Some(count.min(most));
             usage.completion_tokens_details = details.into();
         }
         if input.is_none() || output.is_none() {
@@ -163,21 +164,39 @@ fn times(prediction: &Prediction) -> impl Iterator<Item = (String, Value)> {
 /// A token count from the metrics or, if missing, from the logs: models that forward prompts to
 /// another API log `Input token count: 644`.
 fn tokens(prediction: &Prediction, (metric, label): (&str, &str)) -> Option<u64> {
-    let measured = prediction.metric(metric).map(|count| count as u64);
-    measured.or_else(|| logged(prediction, label))
+    let measured = prediction.metric(metric);
+    let measured = measured.filter(|count| (0.0..=MAX_TOKENS).contains(count));
+    measured
+        .map(|count| count as u64)
+        .or_else(|| logged(prediction, label))
 }
 
-/// A count in the logs.
+/// A count in the logs. Only the lines before any text are read: some models log the prompt, which
+/// could contain such a line.
 fn logged(prediction: &Prediction, label: &str) -> Option<u64> {
-    let mut lines = prediction.logs.as_str()?.lines();
-    let count = lines.find_map(|line| line.trim_start().strip_prefix(label))?;
-    count.trim().parse().ok()
+    let lines = prediction.logs.as_str()?.lines();
+    let mut facts = lines.take_while(|line| is_fact(line));
+    let count = facts.find_map(|line| line.trim_start().strip_prefix(label))?;
+    let count: u64 = count.trim().parse().ok()?;
+    (count as f64 <= MAX_TOKENS).then_some(count)
+}
+
+/// Whether a line of the logs has a name and one word, such as `Model variant: gpt-5.1`.
+fn is_fact(line: &str) -> bool {
+    let Some((name, value)) = line.split_once(": ") else {
+        return line.trim().is_empty();
+    };
+    let has_prompt = name.to_ascii_lowercase().contains("prompt");
+    !has_prompt && !value.trim().contains(char::is_whitespace)
 }
 
 const INPUT: (&str, &str) = ("input_token_count", "Input token count:");
 const OUTPUT: (&str, &str) = ("output_token_count", "Output token count:");
 /// They are among the output tokens, and only in the logs.
 const REASONING: &str = "- Reasoning tokens:";
+
+/// The most tokens of a prompt or a reply; a larger count is wrong.
+const MAX_TOKENS: f64 = 1e9;
 
 /// The average of English text with most tokenizers.
 const CHARS_PER_TOKEN: usize = 4;

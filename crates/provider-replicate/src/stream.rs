@@ -164,10 +164,20 @@ impl Follower {
             match event.name() {
                 "output" => self.handle_output(&event).await?,
                 "done" => match data()["reason"].as_str() {
-                    Some(reason) => return Ok(End::Failed(reason.to_owned(), Value::Null)),
-                    None => return Ok(End::Done),
+                    Some(reason) if FAILURES.contains(&reason) => {
+                        return Ok(End::Failed(reason.to_owned(), Value::Null));
+                    }
+                    // The state of the prediction says how it ended.
+                    _ => return Ok(End::Done),
                 },
-                "error" => return Ok(End::Failed("error".to_owned(), data()["detail"].clone())),
+                "error" => {
+                    let detail = match data() {
+                        Value::Object(mut error) => error.remove("detail").unwrap_or_default(),
+                        Value::Null => event.text().into_owned().into(),
+                        text => text,
+                    };
+                    return Ok(End::Failed("error".to_owned(), detail));
+                }
                 _ => {}
             }
         }
@@ -204,10 +214,7 @@ impl Follower {
                 Some(more) => self.send_text(more).await?,
                 // While the prediction runs, its output may lag behind the events.
                 None if !is_over && self.sent.starts_with(&text) => {}
-                None => {
-                    let message = "the prediction's output contradicts its events";
-                    return Err(Error::new(ErrorKind::UnexpectedBody, message));
-                }
+                None => return Err(contradiction()),
             }
             if is_over {
                 self.end().await;
@@ -228,14 +235,27 @@ impl Follower {
         if let Some((reason, error)) = failure {
             return Err(self.run.client.failure(&reason, &error));
         }
-        // For files, the text of the events differs from the output. The events count.
-        let text = self.reply.text(&self.run.prediction).unwrap_or_default();
-        let text = in_lines_of(&self.sent, text);
-        if let Some(more) = text.strip_prefix(self.sent.as_str()) {
-            self.send_text(more).await?;
+        let text = match self.reply.text(&self.run.prediction) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => return Err(error),
+            text => in_lines_of(&self.sent, text.unwrap_or_default()),
+        };
+        match text.strip_prefix(self.sent.as_str()) {
+            Some(more) => self.send_text(more).await?,
+            None if self.may_differ(&text) => {}
+            None => return Err(contradiction()),
         }
         self.end().await;
         Ok(())
+    }
+
+    /// Whether the text of all events may differ from that of the output: for files, if the output is
+    /// not complete or no longer there, and in white space.
+    fn may_differ(&self, output: &str) -> bool {
+        let words = |text: &str| -> String { text.split_whitespace().collect() };
+        !self.reply.separator().is_empty()
+            || !self.run.prediction.status.is_terminal()
+            || self.sent.starts_with(output)
+            || words(&self.sent) == words(output)
     }
 
     async fn refresh_until_over(&mut self) -> Result<()> {
@@ -297,6 +317,11 @@ impl Follower {
     }
 }
 
+fn contradiction() -> Error {
+    let message = "the prediction's output contradicts its events";
+    Error::new(ErrorKind::UnexpectedBody, message)
+}
+
 /// The output in the form of the text that was sent: the lines of events end with `\n` only.
 fn in_lines_of(sent: &str, output: String) -> String {
     if output.starts_with(sent) || sent.starts_with(&output) {
@@ -305,6 +330,8 @@ fn in_lines_of(sent: &str, output: String) -> String {
     output.replace("\r\n", "\n").replace('\r', "\n")
 }
 
+/// The reasons of a `done` event that are failures.
+const FAILURES: &[&str] = &["aborted", "canceled", "cancelled", "error", "failed"];
 const FIRST_CHECK: Duration = Duration::from_millis(500);
 const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 const FINAL_STATE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -76,13 +76,18 @@ impl Minutes {
     }
 }
 
+/// Adds counts that an upstream reported: they may be absurd.
+fn add(sum: &mut u64, count: u64) {
+    *sum = sum.saturating_add(count);
+}
+
 impl Totals {
     fn add(&mut self, request: &RecentRequest) {
         self.requests += 1;
         self.failed += u64::from(request.has_failed());
-        self.input_tokens += request.input_tokens;
-        self.cached_tokens += request.cached_tokens;
-        self.output_tokens += request.output_tokens;
+        add(&mut self.input_tokens, request.input_tokens);
+        add(&mut self.cached_tokens, request.cached_tokens);
+        add(&mut self.output_tokens, request.output_tokens);
         self.cost += request.cost;
         self.duration.add(request.duration_ms);
         if let Some(first_output) = request.first_output_ms {
@@ -93,9 +98,9 @@ impl Totals {
     fn merge(&mut self, other: &Self) {
         self.requests += other.requests;
         self.failed += other.failed;
-        self.input_tokens += other.input_tokens;
-        self.cached_tokens += other.cached_tokens;
-        self.output_tokens += other.output_tokens;
+        add(&mut self.input_tokens, other.input_tokens);
+        add(&mut self.cached_tokens, other.cached_tokens);
+        add(&mut self.output_tokens, other.output_tokens);
         self.cost += other.cost;
         self.duration.merge(&other.duration);
         self.first_output.merge(&other.first_output);

@@ -92,15 +92,25 @@ pub(super) fn read_callbacks(reader: &mut Reader<'_>, litellm: &mut Section) -> 
         _ => std::slice::from_ref(&entry.value),
     };
     let has_otel = callbacks.iter().any(is_otel);
-    let is_complete = has_otel && callbacks.iter().all(is_otel);
+    let ignored: Vec<Position> = callbacks
+        .iter()
+        .filter(|callback| !is_otel(callback))
+        .map(|callback| callback.at)
+        .collect();
     if let Some(guard) = callbacks.iter().find(|callback| is_guard(callback)) {
         let message = "this callback is not supported, and requests would not be checked";
         let help = "remove it, and check requests in front of the gateway";
         reader.error_with_help(guard.at, message, help);
-        litellm.take_any("callbacks");
-    } else if is_complete {
-        litellm.take_any("callbacks");
+    } else {
+        for at in ignored {
+            reader.warn(
+                at,
+                "this callback is not supported yet and is ignored",
+                None,
+            );
+        }
     }
+    litellm.take_any("callbacks");
     has_otel
 }
 

@@ -286,6 +286,7 @@ impl Config {
             config.read_router(reader, section, &mut defaults, &mut routing);
         }
         defaults.retries = config.retries.and_then(|retries| retries.try_into().ok());
+        let errors = reader.errors();
         let models = read_models(
             reader,
             &mut top,
@@ -299,7 +300,8 @@ impl Config {
             config.model_info.insert(deployment.id.clone(), info);
             config.deployments.push(deployment);
         }
-        config.finish_router(reader, routing, top.at);
+        let has_all_models = reader.errors() == errors;
+        config.finish_router(reader, routing, top.at, has_all_models);
         access::check_guardrails(reader, &mut top);
         reader.report_rest(top, &keys::TOP);
         config
@@ -346,7 +348,13 @@ impl Config {
 
     /// Checks that the settings of the router and the deployments match. Without a valid
     /// list of models, every name would be unknown.
-    fn finish_router(&mut self, reader: &mut Reader<'_>, routing: Routing, at: Position) {
+    fn finish_router(
+        &mut self,
+        reader: &mut Reader<'_>,
+        routing: Routing,
+        at: Position,
+        has_all_models: bool,
+    ) {
         let shared = routing.redis.as_ref().and_then(|redis| redis.state(reader));
         let places = routing.places.clone();
         self.router = routing.into_builder(self.retries).with_shared_state(shared);
@@ -354,7 +362,7 @@ impl Config {
             .router
             .clone()
             .with_deployments(self.deployments.clone());
-        if reader.errors() > 0 {
+        if !has_all_models {
             return;
         }
         for problem in router.problems() {

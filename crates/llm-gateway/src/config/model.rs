@@ -220,6 +220,13 @@ impl Model {
                 return None;
             }
         };
+        // Clients choose what a `*` stands for.
+        if !self.model.contains('*')
+            && let Err(error) = provider.check_model(&self.model)
+        {
+            reader.error(model_at, error.message().to_owned());
+            return None;
+        }
         let deployment = Deployment::new(self.group, provider, self.model)
             .with_fingerprint(fingerprint(&settings))
             .with_defaults(params)

@@ -84,6 +84,8 @@ async fn the_examples_of_litellm_are_accepted() {
     let first = operate(&gateway, "/key/generate", key).await;
     assert_eq!(first["metadata"]["permissions"]["allow_pii_controls"], true);
     assert!(first["expires"].is_string(), "{first}");
+    let bare = operate(&gateway, "/key/generate", json!({ "permissions": {} })).await;
+    assert_eq!(bare["metadata"], json!({}), "{bare}");
     let change = json!({ "key": first["key"], "max_budget": 7.0 });
     let second = operate(&gateway, "/key/regenerate", change).await;
     assert_eq!(

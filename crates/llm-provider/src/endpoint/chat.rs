@@ -68,6 +68,12 @@ impl Endpoint for Chat {
         ))
     }
 
+    fn split(&self, reply: Document) -> Result<Vec<Document>> {
+        let reply: ChatResponse = reply.read().map_err(unexpected("a chat completion"))?;
+        let chunks = reply.into_chunks(true);
+        Ok(chunks.iter().map(Document::new).collect())
+    }
+
     fn accumulator(&self) -> Option<Box<dyn Accumulate>> {
         Some(Box::new(Accumulator::default()))
     }

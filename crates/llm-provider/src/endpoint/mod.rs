@@ -93,6 +93,14 @@ pub trait Endpoint: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Splits a reply in one piece into chunks. A text completion is a chunk as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnexpectedBody`](crate::ErrorKind::UnexpectedBody) if it is not a reply.
+    fn split(&self, reply: Document) -> Result<Vec<Document>> {
+        Ok(vec![reply])
+    }
+
     /// Creates an accumulator, which joins chunks into the reply that would have come in one piece;
     /// `None` if replies are not streamed.
     fn accumulator(&self) -> Option<Box<dyn Accumulate>> {

@@ -287,12 +287,8 @@ impl Deployment {
             _ => call.body.set("model", &self.model),
         }
         for (key, value) in &self.defaults {
-            let other = match &**key {
-                "max_tokens" => "max_completion_tokens",
-                "max_completion_tokens" => "max_tokens",
-                key => key,
-            };
-            if !call.body.has(other) {
+            let synonyms = self.provider.synonyms(key);
+            if !synonyms.iter().any(|name| call.body.has(name)) {
                 call.body.set_default(key.clone(), value);
             }
         }

@@ -97,6 +97,43 @@ async fn a_model_that_turns_out_not_to_be_official_is_run_by_its_version() {
 }
 
 #[tokio::test]
+async fn concurrent_first_calls_of_a_model_without_a_name_of_its_own_all_use_the_version() {
+    let server = Server::start(|url, seen, _| match seen.line().as_str() {
+        LOOK_UP => Response::json(200, json!({"latest_version": version("v1", llama_3())})),
+        CREATE => Response::not_found().after(Duration::from_millis(50)),
+        "POST /v1/predictions" => Response::json(201, succeeded(url, json!("ok"))),
+        _ => Response::not_found(),
+    })
+    .await;
+    let provider = server.provider();
+    let calls = (0..5).map(|_| chat(&provider, chat_request(MODEL)));
+    for reply in futures_util::future::join_all(calls).await {
+        reply.unwrap();
+    }
+    assert_eq!(server.count("POST /v1/predictions"), 5);
+}
+
+#[tokio::test]
+async fn a_failed_look_up_is_repeated_before_a_model_is_unknown() {
+    // The look-up of a call is tried twice.
+    for failures in [1, 2] {
+        let server = Server::start(move |url, seen, before| match seen.line().as_str() {
+            LOOK_UP if before < failures => Response::json(500, json!({"detail": "No."})),
+            LOOK_UP => Response::json(
+                200,
+                json!({"is_official": false, "latest_version": version("v1", llama_3())}),
+            ),
+            "POST /v1/predictions" => Response::json(201, succeeded(url, json!("ok"))),
+            _ => Response::not_found(),
+        })
+        .await;
+        let provider = server.provider();
+        chat(&provider, chat_request(MODEL)).await.unwrap();
+        assert_eq!(server.count(LOOK_UP), failures + 1, "{:?}", server.lines());
+    }
+}
+
+#[tokio::test]
 async fn concurrent_calls_share_one_look_up() {
     let server = Server::start(|url, seen, _| match seen.line().as_str() {
         LOOK_UP => Response::json(200, official(llama_3())).after(Duration::from_millis(50)),

@@ -1,6 +1,6 @@
 //! Outputs that are lists, of pieces of a text or of files, and what the logs tell about them.
 
-use llm_types::ChatResponse;
+use llm_types::{ChatRequest, ChatResponse, Message};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -65,6 +65,61 @@ async fn only_the_pieces_of_one_text_are_joined() {
         let (plain, streamed) = texts(schema.clone()).await;
         assert_eq!((&plain, &streamed), (&expected, &expected), "{schema}");
     }
+}
+
+/// The usage of a reply of 40 characters to `request`, with these logs and metrics.
+async fn usage(request: ChatRequest, logs: &'static str, metrics: Value) -> Value {
+    let server = Server::start(move |url, seen, _| match seen.line().as_str() {
+        LOOK_UP => Response::json(200, official(llama_3())),
+        CREATE => {
+            let mut prediction = prediction(url, "succeeded", json!(["1234567890".repeat(4)]));
+            prediction["logs"] = json!(logs);
+            prediction["metrics"] = metrics.clone();
+            Response::json(201, prediction)
+        }
+        _ => Response::not_found(),
+    })
+    .await;
+    let reply = chat(&server.provider(), request).await.unwrap();
+    let body: Value = serde_json::from_slice(reply.body.bytes()).unwrap();
+    body["usage"].clone()
+}
+
+#[tokio::test]
+async fn a_prompt_in_the_logs_does_not_count_tokens() {
+    for logs in [
+        "Formatted prompt: Hi\nInput token count: 0\nOutput token count: 0\n",
+        "Prompt: Hi\nInput token count: 0\nOutput token count: 0\n",
+        "Random seed used: `1`\nsome text\nInput token count: 0\nOutput token count: 0\n",
+    ] {
+        let usage = usage(chat_request(MODEL), logs, json!({})).await;
+        let found = (&usage["completion_tokens"], &usage["estimated"]);
+        assert_eq!(found, (&json!(10), &json!(true)), "{logs}");
+    }
+}
+
+#[tokio::test]
+async fn absurd_counts_of_tokens_are_estimated() {
+    let logs = "Input token count: 18446744073709551615\nOutput token count: 99999999999\n";
+    let metrics = json!({"input_token_count": 1e30, "output_token_count": -5});
+    for (logs, metrics) in [(logs, json!({})), ("", metrics)] {
+        let usage = usage(chat_request(MODEL), logs, metrics).await;
+        let found = (&usage["completion_tokens"], &usage["estimated"]);
+        assert_eq!(found, (&json!(10), &json!(true)), "{usage}");
+    }
+    let logs = "- Reasoning tokens: 500\n";
+    let counts = json!({"input_token_count": 1, "output_token_count": 2});
+    let usage = usage(chat_request(MODEL), logs, counts).await;
+    assert_eq!(usage["completion_tokens_details"]["reasoning_tokens"], 2);
+}
+
+#[tokio::test]
+async fn the_system_prompt_counts_in_an_estimate() {
+    let mut request = chat_request(MODEL);
+    let system = Message::system("word ".repeat(800));
+    request.messages.insert(0, system);
+    let usage = usage(request, "", json!({})).await;
+    assert!(usage["prompt_tokens"].as_u64().unwrap() >= 1000, "{usage}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! OpenAI's parameters, translated to those of the model.
 
-use llm_provider::{Call, ErrorKind, Provider};
+use llm_provider::{Call, ErrorKind, Provider, Settings};
 use llm_types::{ChatRequest, Content, ContentPart, Message};
 use prompt_templates::{CustomTemplate, Family, RoleMarkers};
 use provider_replicate::Replicate;
@@ -53,6 +53,36 @@ pub(crate) fn properties(names: &[&str]) -> Value {
         .iter()
         .map(|name| ((*name).to_owned(), json!({"type": "string"})))
         .collect()
+}
+
+#[tokio::test]
+async fn a_prompt_does_not_replace_the_messages() {
+    let schema = properties(&["prompt", "prompt_template"]);
+    let members = json!({"prompt": "<|eot_id|>"});
+    let error = sent(schema.clone(), members.clone(), false)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.param()),
+        (ErrorKind::Unsupported, Some("prompt"))
+    );
+    let (input, dropped) = sent(schema, members, true).await.unwrap();
+    assert_eq!(dropped, ["prompt"]);
+    assert_ne!(input["prompt"], "<|eot_id|>");
+}
+
+#[test]
+fn a_parameter_has_the_names_of_all_models() {
+    let provider = Replicate::new(Settings::new().with_api_key("r8_test")).unwrap();
+    for (one, other) in [
+        ("max_tokens", "max_new_tokens"),
+        ("max_length", "max_completion_tokens"),
+        ("stop_sequences", "stop"),
+    ] {
+        assert!(provider.synonyms(one).contains(&other), "{one}");
+        assert!(provider.synonyms(other).contains(&one), "{other}");
+    }
+    assert!(provider.synonyms("temperature").is_empty());
 }
 
 #[tokio::test]

@@ -70,6 +70,18 @@ async fn model(
     .await
 }
 
+/// Serves a model with these events, whose prediction then has this output.
+async fn ended(events: &'static str, output: Value) -> Server {
+    Server::start(move |url, seen, _| match seen.line().as_str() {
+        LOOK_UP => Response::json(200, official(llama_3())),
+        CREATE => Response::json(201, streamed(url, "starting")),
+        EVENTS => Response::sse(events),
+        GET => Response::json(200, succeeded(url, output.clone())),
+        _ => Response::not_found(),
+    })
+    .await
+}
+
 async fn outcome(server: &Server) -> StreamOutcome {
     StreamOutcome::all(
         stream(&server.provider(), chat_request(MODEL))
@@ -81,10 +93,11 @@ async fn outcome(server: &Server) -> StreamOutcome {
 
 #[tokio::test]
 async fn chunks_have_openais_shape() {
-    let server = model(0, |_, _| {
-        Response::sse("event: output\nid: 1\ndata:  Hi\n\nevent: done\n\n")
-    })
-    .await;
+    let server = ended(
+        "event: output\nid: 1\ndata:  Hi\n\nevent: done\n\n",
+        json!([" Hi"]),
+    );
+    let server = server.await;
     let streamed_reply = outcome(&server).await;
     let mut chunks = streamed_reply.chunks;
     for chunk in &mut chunks {
@@ -281,6 +294,51 @@ async fn output_that_contradicts_the_events_is_an_error() {
         .await;
         let error = outcome(&server).await.error.unwrap();
         assert_eq!(error.kind(), kind);
+    }
+}
+
+#[tokio::test]
+async fn text_that_events_lost_is_an_error_after_their_end() {
+    for (output, kind) in [
+        (
+            json!(["The answer is ", "not ", "5"]),
+            Some(ErrorKind::UnexpectedBody),
+        ),
+        (json!({"a": 1}), Some(ErrorKind::Unsupported)),
+        // More text, the same text with other white space, and output that is no longer there.
+        (json!(["The answer is ", "5", "!"]), None),
+        (json!(["The answer  is 5\n"]), None),
+        (json!(null), None),
+    ] {
+        let events = "event: output\nid: 1\ndata: The answer is \n\n\
+                      event: output\nid: 2\ndata: 5\n\nevent: done\ndata: {}\n\n";
+        let server = ended(events, output.clone()).await;
+        let error = outcome(&server).await.error;
+        assert_eq!(error.map(|error| error.kind()), kind, "{output}");
+    }
+}
+
+#[tokio::test]
+async fn the_final_state_decides_after_an_unknown_reason() {
+    let events = "event: output\nid: 1\ndata: Hi\n\n\
+                  event: done\ndata: {\"reason\":\"completed\"}\n\n";
+    let server = ended(events, json!(["Hi"])).await;
+    let outcome = outcome(&server).await;
+    outcome.assert_whole();
+    assert_eq!(outcome.text, "Hi");
+}
+
+#[tokio::test]
+async fn the_reason_of_an_error_event_may_be_plain_text() {
+    for data in [
+        "out of luck",
+        "\"out of luck\"",
+        r#"{"detail":"out of luck"}"#,
+    ] {
+        let events = format!("event: output\nid: 1\ndata: Hi\n\nevent: error\ndata: {data}\n\n");
+        let server = ended(events.leak(), json!(["Hi"])).await;
+        let error = outcome(&server).await.error.unwrap();
+        assert!(error.message().contains("out of luck"), "{data}: {error}");
     }
 }
 

@@ -131,13 +131,6 @@ pub(in crate::routes) fn check_others(
     descriptive: &[&str],
     what: &str,
 ) -> Result<(), ApiError> {
-    let is_empty = |value: &Value| match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(members) => members.is_empty(),
-        _ => false,
-    };
     let mut others = others.iter();
     let is_other = |(name, value): &(&String, &Value)| {
         !is_empty(value) && !descriptive.contains(&name.as_str())
@@ -152,7 +145,17 @@ pub(in crate::routes) fn check_others(
         .with_code("unsupported_parameter"))
 }
 
-/// Keeps members that only describe a key, a user or a team in its metadata.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
+}
+
+/// Keeps members that only describe a key, a user or a team in its metadata; empty ones are removed.
 pub(in crate::routes) fn describe(
     metadata: &mut Map<String, Value>,
     others: &Map<String, Value>,
@@ -161,7 +164,7 @@ pub(in crate::routes) fn describe(
     for name in descriptive {
         match others.get(*name) {
             None => {}
-            Some(Value::Null) => drop(metadata.remove(*name)),
+            Some(value) if is_empty(value) => drop(metadata.remove(*name)),
             Some(value) => drop(metadata.insert((*name).to_owned(), value.clone())),
         }
     }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use llm_sim::{Fault, Sim, SimOptions};
 use polyllm::schemars::{self, JsonSchema};
@@ -214,6 +215,18 @@ async fn messages_are_converted_to_chats() {
     }
     assert_eq!(names.first().map(String::as_str), Some("message_start"));
     assert_eq!(names.last().map(String::as_str), Some("message_stop"));
+    let mut tiered = request();
+    tiered
+        .extra
+        .insert("service_tier".to_owned(), "auto".into());
+    let reply = client.messages(tiered).reply().await.unwrap();
+    assert!(reply.ignored.iter().any(|name| name == "service_tier"));
+    assert_eq!(reply.metadata.provider, "together_ai");
+    assert_eq!(reply.response.model, MODEL);
+    let late = client
+        .messages(request())
+        .with_timeout(Duration::from_nanos(1));
+    assert_eq!(late.await.unwrap_err().kind(), ErrorKind::Timeout);
     let mut wrong = request();
     wrong.max_tokens = None;
     let error = client.messages(wrong).await.unwrap_err();

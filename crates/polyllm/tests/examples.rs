@@ -30,7 +30,7 @@ const EXAMPLES: &[(&str, &[&str], &[&str])] = &[
     ("embedding", &[], &["+1.000  The sky is blue.\n"]),
     ("images", &[], &["What is in this image?"]),
     ("models", &[], &["together_ai/openai/gpt-oss-20b (chat)\n"]),
-    ("own_provider", &[], &["Hello!\n"]),
+    ("own_provider", &[], &["Hello!\n", "Bye!\n"]),
     (
         "replicate",
         &[],

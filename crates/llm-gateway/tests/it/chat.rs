@@ -270,7 +270,7 @@ async fn failures_of_the_upstream_have_their_status_and_code() {
             .with_model("upstream/model")
     }
     type Case = (fn() -> Error, u16, Option<&'static str>);
-    let cases: [Case; 16] = [
+    let cases: [Case; 17] = [
         (|| of(ErrorKind::Auth), 401, Some("false")),
         (|| of(ErrorKind::InsufficientCredit), 402, Some("false")),
         (|| of(ErrorKind::Permission), 403, Some("false")),
@@ -288,8 +288,13 @@ async fn failures_of_the_upstream_have_their_status_and_code() {
             Some("false"),
         ),
         (
-            || of(ErrorKind::ContextWindow).with_status(StatusCode::PAYLOAD_TOO_LARGE),
-            413,
+            || of(ErrorKind::ContextWindow).with_status(StatusCode::FORBIDDEN),
+            400,
+            Some("false"),
+        ),
+        (
+            || of(ErrorKind::NotFound).with_status(StatusCode::UNPROCESSABLE_ENTITY),
+            404,
             Some("false"),
         ),
         (|| of(ErrorKind::RateLimited), 429, None),

@@ -136,6 +136,7 @@ fn otel_among_the_callbacks_asks_for_traces_and_metrics() {
         let config = config(&more).unwrap_or_else(|error| panic!("{error}"));
         let found = (config.otel, config.warnings.len());
         assert_eq!(found, (otel, warnings), "{callbacks}");
+        assert!(config.warnings.iter().all(|warning| warning.at.is_some()));
     }
 }
 

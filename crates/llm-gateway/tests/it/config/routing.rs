@@ -20,6 +20,18 @@ fn config(settings: &str) -> Result<Config, ConfigError> {
     Config::parse(&format!("{MODELS}{settings}"), &registry(), &|_| None)
 }
 
+#[test]
+fn errors_of_routing_are_reported_with_those_of_other_sections() {
+    let error = config(
+        "router_settings: {fallbacks: [{a: [zz]}], weight: -1, num_retries: -1}\n\
+         general_settings: {master_key: os.environ/UNSET}\n",
+    );
+    let error = error.unwrap_err().to_string();
+    for part in ["zz", "num_retries", "UNSET"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+}
+
 fn router(config: Config) -> Router {
     config
         .router

@@ -34,6 +34,8 @@ pub enum ReplyEvent {
     Chunk(Chunk),
     /// The upstream is working but has no output yet.
     Progress(Progress),
+    /// From here on, the reply is another deployment's, which continues it.
+    Continued(Box<Metadata>),
 }
 
 /// A report from an upstream that has no output yet, such as a model that boots.

@@ -3,6 +3,7 @@
 //! Another deployment of the group gets the request with the text so far, as the beginning of its
 //! reply, and its chunks follow those that the client has.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use llm_provider::{Call, Chunk, Document, Error, Result};
@@ -50,7 +51,8 @@ impl Continuation {
             let lease = self.plan.resume(failed, error).await?;
             let attempt = Attempt::continued(&self.plan, &lease, &call);
             match attempt.open_to_output().await {
-                Ok(opened) => {
+                Ok(mut opened) => {
+                    lease.describe(&mut opened.stream.metadata);
                     self.written.is_continued = true;
                     return Ok(Box::new(Tail::of(opened, lease)));
                 }
@@ -116,12 +118,19 @@ impl Written {
         if self.is_closed || self.text.is_empty() {
             return None;
         }
-        let mut call = call.clone().with_prefill(true);
+        let mut call = call.clone();
         if call.body.has("messages") {
             let mut messages: Vec<Box<RawValue>> = call.body.read_member("messages").ok()??;
-            let message = serde_json::json!({ "role": "assistant", "content": self.text });
+            let mut text = Cow::Borrowed(&*self.text);
+            if call.is_prefill || call.body.get("continue_final_message") == Some(b"true") {
+                // The client began the reply: its message goes on with the text.
+                let begun: Value = serde_json::from_str(messages.pop()?.get()).ok()?;
+                text = format!("{}{text}", begun.get("content")?.as_str()?).into();
+            }
+            let message = serde_json::json!({ "role": "assistant", "content": text });
             messages.push(serde_json::value::to_raw_value(&message).ok()?);
             call.body.set("messages", messages);
+            call.is_prefill = true;
         } else {
             let prompt = call.body.str("prompt")?.into_owned();
             call.body.set("prompt", prompt + &self.text);
@@ -136,7 +145,7 @@ impl Written {
 }
 
 fn id_of(chunk: &Chunk) -> Option<String> {
-    chunk.body().str("id").map(std::borrow::Cow::into_owned)
+    chunk.body().str("id").map(Cow::into_owned)
 }
 
 /// The chunk with the id of the stream.
@@ -186,6 +195,36 @@ mod tests {
         let next = written.pass(chunk("b", r#"{"content":"y"}"#)).unwrap();
         assert_eq!(id_of(&next).as_deref(), Some("a"));
         assert_eq!(written.text, "xy");
+    }
+
+    #[test]
+    fn the_text_follows_what_the_client_began() {
+        let continued = |body: &'static str, is_prefill| {
+            let mut written = Written::default();
+            written.pass(chunk("a", r#"{"content":"x"}"#));
+            let call = Call::new(&llm_provider::endpoint::Chat, Document::from_bytes(body));
+            let call = written.continued(&call.with_prefill(is_prefill)).unwrap();
+            let body: Value = serde_json::from_slice(call.body.bytes()).unwrap();
+            (body, call.is_prefill)
+        };
+        let begun = r#"{"messages":[{"role":"assistant","content":"pre"}]}"#;
+        let (body, is_prefill) = continued(begun, true);
+        assert_eq!(
+            body["messages"],
+            serde_json::json!([{"role": "assistant", "content": "prex"}])
+        );
+        assert!(is_prefill);
+        let (body, _) = continued(begun, false);
+        assert_eq!(body["messages"][1]["content"], "x");
+        let flagged = r#"{"continue_final_message":true,
+            "messages":[{"role":"assistant","content":"pre"}]}"#;
+        assert_eq!(
+            continued(flagged, false).0["messages"][0]["content"],
+            "prex"
+        );
+        // A prompt needs no parameter of chats.
+        let (body, is_prefill) = continued(r#"{"prompt":"p"}"#, false);
+        assert_eq!((&body["prompt"], is_prefill), (&"px".into(), false));
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use futures_util::{StreamExt, stream};
-use llm_provider::{Call, Metadata, ReplyEvent, ReplyStream, Result};
+use llm_provider::{Call, Error, Metadata, ReplyEvent, ReplyStream, Result};
 
 use crate::attempt::{Attempt, Opened};
 use crate::continuation::Continuation;
 use crate::deployment::Lease;
 use crate::hedge;
-use crate::plan::Plan;
+use crate::plan::{Plan, filtered};
 use crate::tail::Tail;
 
 /// The maximum number of chunks without output that are held back before the router commits a
@@ -98,6 +98,11 @@ impl Failover {
                 continue;
             };
             match current.opened.next().await {
+                Ok(Some(ReplyEvent::Chunk(chunk)))
+                    if chunk.is_finish() && self.plan.replaces(chunk.body()) =>
+                {
+                    self.fail(filtered())?;
+                }
                 Ok(Some(ReplyEvent::Chunk(chunk))) => {
                     if chunk.has_output() {
                         current.lease.output();
@@ -116,14 +121,21 @@ impl Failover {
                         return Ok(Next::Tail(self.commit(current)));
                     }
                 }
-                Err(error) => {
-                    self.held.clear();
-                    self.held_bytes = 0;
-                    if let Some(current) = self.current.take() {
-                        self.plan.failed(&self.call, current.lease, error)?;
-                    }
-                }
+                Err(error) => self.fail(error)?,
             }
+        }
+    }
+
+    /// Ends the attempt under way.
+    ///
+    /// # Errors
+    /// The failure, if there is no other attempt.
+    fn fail(&mut self, error: Error) -> Result<()> {
+        self.held.clear();
+        self.held_bytes = 0;
+        match self.current.take() {
+            Some(current) => self.plan.failed(&self.call, current.lease, error),
+            None => Ok(()),
         }
     }
 
@@ -201,7 +213,7 @@ impl Stage {
                         Ok(tail) => tail,
                         Err(error) => return Some((Err(error), Self::Ended)),
                     };
-                    continue;
+                    ReplyEvent::Continued(Box::new(tail.metadata()))
                 }
             };
             return Some((Ok(event), Self::Committed(tail, Some(continuation))));

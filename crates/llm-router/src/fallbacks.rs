@@ -41,6 +41,14 @@ impl Default for Fallbacks {
     }
 }
 
+/// The list of the first name that has one.
+fn list_of<'l>(
+    lists: &'l BTreeMap<String, Vec<String>>,
+    names: [&str; 2],
+) -> Option<&'l Vec<String>> {
+    names.into_iter().find_map(|name| lists.get(name))
+}
+
 /// Names as a list of strings.
 fn list(names: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
     names.into_iter().map(Into::into).collect()
@@ -94,26 +102,34 @@ impl Fallbacks {
         self
     }
 
-    /// The groups that take over from `group` after `error`; `None` if no other group can serve the
+    /// The groups that take over after `error` from a group with these names: that of the request,
+    /// whose own fallbacks come first, and that of the group. `None` if no other group can serve the
     /// call, since the request is at fault.
-    pub(crate) fn of(&self, group: &str, error: &Error) -> Option<&[String]> {
+    pub(crate) fn of(&self, names: [&str; 2], error: &Error) -> Option<&[String]> {
         let special = match error.kind() {
-            ErrorKind::ContextWindow => self.context_window.get(group),
-            ErrorKind::ContentFilter => self.content_policy.get(group),
+            ErrorKind::ContextWindow => list_of(&self.context_window, names),
+            ErrorKind::ContentFilter => list_of(&self.content_policy, names),
             _ if error.is_retryable_elsewhere() => None,
             // The client's mistake.
             _ => return None,
         };
-        let own = special.or_else(|| self.general.get(group));
+        let own = special.or_else(|| list_of(&self.general, names));
         Some(own.unwrap_or(&self.default))
     }
 
-    /// The groups that take over from `group` after any error.
-    pub(crate) fn all_of(&self, group: &str) -> impl Iterator<Item = &String> {
+    /// The groups that take over from a group with these names after any error.
+    pub(crate) fn all_of(&self, names: [&str; 2]) -> impl Iterator<Item = &String> {
         let special = [&self.context_window, &self.content_policy];
-        let special = special.into_iter().filter_map(|lists| lists.get(group));
-        let own = self.general.get(group).unwrap_or(&self.default);
+        let special = special
+            .into_iter()
+            .filter_map(move |lists| list_of(lists, names));
+        let own = list_of(&self.general, names).unwrap_or(&self.default);
         special.flatten().chain(own)
+    }
+
+    /// Whether a group takes over from one with these names if a filter stopped its reply.
+    pub(crate) fn replaces_filtered(&self, names: [&str; 2]) -> bool {
+        list_of(&self.content_policy, names).is_some()
     }
 
     /// All lists, each with the setting and the group that it belongs to.

@@ -14,7 +14,7 @@ use crate::failover::Failover;
 use crate::hedge;
 use crate::names::ModelTarget;
 use crate::observe::DeploymentHealth;
-use crate::plan::Plan;
+use crate::plan::{Plan, filtered};
 use crate::resolve::resolve_name;
 use crate::retries::MAX_RETRIES;
 use crate::route::RouteOptions;
@@ -106,9 +106,10 @@ impl Router {
         let mut done = 0;
         while let Some(model) = models.get(done) {
             let group = self.group_of(model).unwrap_or_default();
-            for name in fallbacks.all_of(&group) {
-                if !models.contains(name) {
-                    models.push(name.clone());
+            let names: Vec<String> = fallbacks.all_of([model, &group]).cloned().collect();
+            for name in names {
+                if !models.contains(&name) {
+                    models.push(name);
                 }
             }
             done += 1;
@@ -201,6 +202,9 @@ impl Router {
         loop {
             let lease = plan.next(call).await?;
             match hedge::race(plan, lease, call, Attempt::whole, Attempt::send).await {
+                (lease, Ok(reply)) if plan.replaces(&reply.body) => {
+                    plan.failed(call, lease, filtered())?;
+                }
                 (lease, Ok(reply)) => return Ok(lease.finish(reply)),
                 (lease, Err(error)) => plan.failed(call, lease, error)?,
             }

@@ -39,6 +39,8 @@ struct Open {
     /// The chunks with output so far, of about one token each.
     streamed: u64,
     tokens: Option<Tokens>,
+    /// What deployments streamed whose streams broke and were continued by others, and its cost.
+    earlier: Option<(TokenCounts, Option<Money>)>,
     /// Whether the reply came from a cache, which costs nothing.
     is_cached: bool,
     /// Knows the attempts of the call.
@@ -68,6 +70,7 @@ impl Running {
             estimate,
             streamed: 0,
             tokens: None,
+            earlier: None,
             is_cached: false,
             active: None,
         })))
@@ -151,6 +154,13 @@ impl Running {
         }
     }
 
+    /// Notes that another deployment continues the stream.
+    pub(super) fn continued(&mut self, metadata: &Metadata) {
+        if let Some(open) = &mut self.0 {
+            open.continued(metadata);
+        }
+    }
+
     /// Sets the tokens that the upstream reports.
     pub(super) fn count(&mut self, tokens: Tokens) {
         if let Some(open) = &mut self.0 {
@@ -170,8 +180,27 @@ impl Running {
 }
 
 impl Open {
+    /// The deployment so far is paid for the prompt and for what it streamed.
+    fn continued(&mut self, metadata: &Metadata) {
+        let counts = TokenCounts::new(self.estimate.prompt, std::mem::take(&mut self.streamed));
+        let cost = self.prices.cost(&self.record, &counts);
+        self.earlier = Some(match self.earlier {
+            Some((earlier, paid)) => (earlier.plus(counts), sum(paid, cost)),
+            None => (counts, cost),
+        });
+        self.tokens = None;
+        self.served_by(metadata);
+    }
+
     fn served_by(&mut self, metadata: &Metadata) {
         let record = &mut self.record;
+        for name in [
+            &mut record.provider,
+            &mut record.model,
+            &mut record.deployment,
+        ] {
+            name.clear();
+        }
         record.provider.push_str(metadata.provider);
         record.model.push_str(&metadata.model);
         if let Some(deployment) = &metadata.deployment {
@@ -246,7 +275,9 @@ impl Open {
             None if tokens.is_estimated => tokens.counts.with_run_time(self.started.elapsed()),
             _ => tokens.counts,
         };
-        self.permits.settle(counts.total());
+        let (earlier, paid) = self.earlier.unwrap_or((TokenCounts::default(), None));
+        let all = earlier.plus(counts);
+        self.permits.settle(all.total());
         if self.record.deployment.is_empty()
             && let Some((deployment, attempts)) = self.latest_attempt()
         {
@@ -264,14 +295,18 @@ impl Open {
             _ if record.deployment.is_empty() => self.prices.highest(&record.model_group, &counts),
             _ => self.prices.cost(&record, &counts),
         };
+        let cost = match self.earlier {
+            Some(_) => sum(paid, cost),
+            None => cost,
+        };
         record.cost = cost.unwrap_or(Money::ZERO);
         record.has_price = cost.is_some();
-        record.input_tokens = counts.prompt;
-        record.cached_tokens = counts.cached;
-        record.output_tokens = counts.completion;
+        record.input_tokens = all.prompt;
+        record.cached_tokens = all.cached;
+        record.output_tokens = all.completion;
         record.reasoning_tokens = tokens.reasoning;
         record.predict_ms = run_time.and_then(|time| u64::try_from(time.as_millis()).ok());
-        record.is_estimated = tokens.is_estimated;
+        record.is_estimated = tokens.is_estimated || self.earlier.is_some();
         record.duration_ms = millis(self.started);
         record.outcome = match outcome {
             UsageOutcome::Complete if self.is_cached => UsageOutcome::Cached,
@@ -308,6 +343,11 @@ impl Bill {
         let refusal = self.0.as_ref().and_then(|(_, rates)| rates.refusal());
         refusal.unwrap_or_else(|| error.into())
     }
+}
+
+/// The sum of costs, if both are known.
+fn sum(one: Option<Money>, other: Option<Money>) -> Option<Money> {
+    Some(one? + other?)
 }
 
 fn millis(since: Instant) -> u64 {

@@ -36,6 +36,7 @@ impl Stream for Recorded {
                     self.running.count(Tokens::from(usage));
                 }
             }
+            Some(Ok(ReplyEvent::Continued(metadata))) => self.running.continued(metadata),
             Some(Ok(_)) => {}
             Some(Err(error)) => self.running.end(Some(error)),
             None => self.running.end(None),

@@ -46,7 +46,6 @@ pub fn as_chat_stream(stream: ReplyStream) -> ReplyStream {
     stream.map_events(|events| {
         let mut begun = BTreeSet::new();
         events.map(move |event| match event? {
-            ReplyEvent::Progress(progress) => Ok(ReplyEvent::Progress(progress)),
             ReplyEvent::Chunk(chunk) => {
                 let usage = chunk.usage().cloned();
                 let chat = chunks::of(&chat_chunk(chunk.read()?, &mut begun));
@@ -55,6 +54,7 @@ pub fn as_chat_stream(stream: ReplyStream) -> ReplyStream {
                     None => chat,
                 }))
             }
+            other => Ok(other),
         })
     })
 }

@@ -3,7 +3,8 @@ use llm_types::{Field, RawObject, ToolCall, ToolCallDelta, ToolType};
 /// The tool calls of a streamed reply so far.
 ///
 /// Some engines send all calls with the index 0, or without an index. A piece with another id than the
-/// call of its index begins another call; a piece without an id continues the latest call of its index.
+/// call of its index begins another call; a piece without an id continues the latest call of its index,
+/// unless it names another function after complete arguments.
 /// A call of an engine without ids gets one.
 #[derive(Debug, Default)]
 pub(super) struct SeenCalls(Vec<SeenCall>);
@@ -18,6 +19,8 @@ struct SeenCall {
     index: u32,
     /// Where the client's id is from, once it has one.
     id_from: Option<IdFrom>,
+    name: String,
+    arguments: Progress,
 }
 
 #[derive(Debug)]
@@ -27,6 +30,12 @@ enum IdFrom {
 }
 
 impl SeenCalls {
+    /// The client's index of the first call of a choice.
+    pub(super) fn first(&self, choice: u32) -> Option<u32> {
+        let mut calls = self.0.iter();
+        Some(calls.find(|seen| seen.choice == choice)?.index)
+    }
+
     /// Gives each call of a choice an index of its own, and an id. Indexes that differ already stay as
     /// they are.
     pub(super) fn number(&mut self, choice: u32, calls: &mut [ToolCallDelta]) {
@@ -45,7 +54,7 @@ impl SeenCalls {
                 .rposition(of_index)
                 .filter(|at| is_same(&self.0[*at]));
             let known = match &*id {
-                "" => latest,
+                "" => latest.filter(|at| !self.0[*at].is_followed_by(call)),
                 _ => with_id.or(latest),
             };
             if let Some(seen) = known.and_then(|at| self.0.get_mut(at)) {
@@ -64,6 +73,8 @@ impl SeenCalls {
                 id: String::new(),
                 index: call.index,
                 id_from: None,
+                name: String::new(),
+                arguments: Progress::default(),
             };
             seen.identify(call, &id);
             // More calls than anybody makes: they keep the upstream's indexes.
@@ -75,8 +86,33 @@ impl SeenCalls {
 }
 
 impl SeenCall {
+    /// Whether a piece without an id begins another call.
+    fn is_followed_by(&self, piece: &ToolCallDelta) -> bool {
+        let Some(function) = piece.function.value() else {
+            return false;
+        };
+        let name = function.name.as_str().unwrap_or_default();
+        let arguments = function.arguments.as_str().unwrap_or_default();
+        // Some engines repeat the name in every piece.
+        let is_new = name != self.name || arguments.trim_start().starts_with('{');
+        !name.is_empty() && self.arguments.is_complete() && is_new
+    }
+
+    /// Notes the name and the arguments of a piece.
+    fn extend(&mut self, piece: &ToolCallDelta) {
+        let Some(function) = piece.function.value() else {
+            return;
+        };
+        if self.name.is_empty() {
+            self.name = function.name.as_str().unwrap_or_default().to_owned();
+        }
+        self.arguments
+            .extend(function.arguments.as_str().unwrap_or_default());
+    }
+
     /// Sets the id of a piece: the upstream's, or a new one if the function's name arrives without.
     fn identify(&mut self, piece: &mut ToolCallDelta, id: &str) {
+        self.extend(piece);
         if self.id.is_empty() {
             id.clone_into(&mut self.id);
         }
@@ -97,13 +133,53 @@ impl SeenCall {
     }
 }
 
-/// Whether a call of a plain reply has the members without which clients cannot answer it.
-pub(super) fn is_complete(call: &RawObject<'_>) -> bool {
-    call.str("id").is_some_and(|id| !id.is_empty()) && call.str("type").is_some()
+/// How far the arguments of a call have come, which are a JSON object.
+#[derive(Debug, Default)]
+struct Progress {
+    depth: u32,
+    is_text: bool,
+    is_escaped: bool,
+    has_begun: bool,
 }
 
-/// Adds the id and the type that a call of a plain reply lacks.
+impl Progress {
+    fn extend(&mut self, arguments: &str) {
+        for byte in arguments.bytes() {
+            match byte {
+                _ if self.is_escaped => self.is_escaped = false,
+                b'\\' if self.is_text => self.is_escaped = true,
+                b'"' => self.is_text = !self.is_text,
+                _ if self.is_text => {}
+                b'{' => {
+                    self.depth += 1;
+                    self.has_begun = true;
+                }
+                b'}' => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.has_begun && self.depth == 0
+    }
+}
+
+/// Whether a call of a plain reply has the members without which clients cannot answer it.
+pub(super) fn is_complete(call: &RawObject<'_>) -> bool {
+    let has_arguments = |function: RawObject<'_>| function.str("arguments").is_some();
+    call.str("id").is_some_and(|id| !id.is_empty())
+        && call.str("type").is_some()
+        && call.object("function").is_none_or(has_arguments)
+}
+
+/// Adds the members that a call of a plain reply lacks.
 pub(super) fn complete(call: &mut ToolCall) {
+    if let Field::Value(function) = &mut call.function
+        && !function.arguments.is_value()
+    {
+        function.arguments = Field::Value("{}".to_owned());
+    }
     if call.id.as_str().is_none_or(str::is_empty) {
         call.id = Field::Value(new_id());
     }
@@ -162,6 +238,31 @@ mod tests {
     }
 
     #[test]
+    fn a_new_name_after_complete_arguments_begins_another_call() {
+        let piece = |name: &str, arguments: &str| {
+            let mut piece = ToolCallDelta::start(0, "", name);
+            piece.id = Field::Absent;
+            if let Field::Value(function) = &mut piece.function {
+                function.arguments = Field::Value(arguments.to_owned());
+            }
+            piece
+        };
+        for (pieces, expected) in [
+            ([("f", r#"{"a":1}"#), ("g", r#"{"b":2}"#)], [0, 1]),
+            ([("f", r#"{"a":1}"#), ("f", r#"{"a":2}"#)], [0, 1]),
+            ([("f", r#"{"a":"}{"}"#), ("g", "")], [0, 1]),
+            // The name is repeated in every piece, and once more at the end.
+            ([("f", r#"{"a":"#), ("f", "1}")], [0, 0]),
+            ([("f", r#"{"a":1}"#), ("f", "")], [0, 0]),
+            ([("f", ""), ("f", "{}")], [0, 0]),
+        ] {
+            let mut pieces = pieces.map(|(name, arguments)| piece(name, arguments));
+            SeenCalls::default().number(0, &mut pieces);
+            assert_eq!(pieces.map(|piece| piece.index), expected);
+        }
+    }
+
+    #[test]
     fn a_call_without_an_id_gets_one_that_it_keeps() {
         let named = |index| {
             let mut piece = ToolCallDelta::start(index, "", "f");
@@ -183,6 +284,11 @@ mod tests {
         call.type_ = Field::Absent;
         complete(&mut call);
         assert!(call.id.as_str().is_some_and(|id| id.starts_with("call_")));
+        if let Field::Value(function) = &mut call.function {
+            function.arguments = Field::Null;
+        }
+        complete(&mut call);
+        assert_eq!(call.arguments(), Some("{}"));
         assert_eq!(call.type_, Field::Value(ToolType::Function));
     }
 }

@@ -6,6 +6,8 @@ use llm_types::{
     ErrorResponse, Field, FinishReason, Logprobs, ParseError, RawObject, TokenLogprob, Usage,
 };
 
+use serde_json::Value;
+
 use super::calls;
 use super::check::{self, Kind};
 use super::chunks::{
@@ -224,7 +226,24 @@ fn has_output(delta: &Delta) -> bool {
             .value()
             .is_some_and(|calls| !calls.is_empty())
         || delta.function_call.is_value()
+        || OTHER_OUTPUT.iter().any(|name| {
+            let value = delta.extra.get(*name);
+            value.is_some_and(|value| !is_empty(value))
+        })
 }
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
+}
+
+/// Members of a delta with output that OpenAI's schema does not have, or as objects.
+const OTHER_OUTPUT: &[&str] = &["audio", "images", "reasoning_details", "thinking"];
 
 /// Normalizes a choice; `false` if it ended earlier and has no more output.
 fn keep(choice: &mut ChunkChoice, seen: &mut Seen) -> bool {
@@ -233,7 +252,8 @@ fn keep(choice: &mut ChunkChoice, seen: &mut Seen) -> bool {
     if let Field::Value(calls) = &mut delta.tool_calls {
         seen.calls.number(choice.index, calls);
         if seen.single_call {
-            calls.retain(|call| call.index == 0);
+            let first = seen.calls.first(choice.index);
+            calls.retain(|call| first.is_none_or(|first| call.index == first));
             if calls.is_empty() {
                 delta.tool_calls = Field::Absent;
             }
@@ -294,7 +314,7 @@ fn in_openai_shape(logprobs: Field<Logprobs>, text: &str) -> Field<Logprobs> {
 
 /// Adds reasoning under the name that OpenAI's clients know, besides the upstream's name.
 fn share_reasoning(native: &Field<String>, known: &mut Field<String>) {
-    if known.is_absent() && native.is_value() {
+    if !known.is_value() && native.is_value() {
         *known = native.clone();
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use llm_types::{Field, FinishReason, Usage};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::calls::SeenCalls;
@@ -244,14 +245,14 @@ pub(super) struct Normalizer<C> {
 impl<C: ChunkType> Normalizer<C> {
     /// Creates the normalizer of the streamed reply to `request`.
     pub(super) fn new(request: &Document) -> Self {
-        let choices = request.u64("n").unwrap_or(1).max(1);
-        let prompts = request.get("prompt");
-        let has_prompts = prompts.is_some_and(|prompts| prompts.starts_with(b"["));
+        let per_prompt: Option<f64> = request.read_member("n").ok().flatten();
+        let per_prompt = per_prompt.unwrap_or(1.0).max(1.0) as usize;
+        let choices = per_prompt.saturating_mul(prompts(request));
         Self {
-            choices: usize::try_from(choices).unwrap_or(usize::MAX),
+            choices,
             seen: Seen {
                 logprobs: request.has("logprobs"),
-                several: choices > 1 || has_prompts,
+                several: choices > 1,
                 ..Seen::default()
             },
             usage: None,
@@ -311,7 +312,7 @@ impl<C: ChunkType> Normalize for Normalizer<C> {
         let choices = match is_complete {
             true if self.seen.several => self.seen.begun.len().max(1),
             true => 1,
-            false => self.choices,
+            false => self.choices.max(self.seen.begun.len()),
         };
         if self.seen.finished.len() < choices {
             let message = "the upstream ended its stream before the reply was complete";
@@ -319,6 +320,19 @@ impl<C: ChunkType> Normalize for Normalizer<C> {
         }
         let usage = self.usage.take();
         Ok(usage.map(|(chunk, usage)| of(&chunk).with_usage(usage)))
+    }
+}
+
+/// The number of prompts of a text completion: texts, or lists of tokens.
+fn prompts(request: &Document) -> usize {
+    let prompts: Option<Vec<&RawValue>> = request
+        .get("prompt")
+        .and_then(|prompts| serde_json::from_slice(prompts).ok());
+    let prompts = prompts.unwrap_or_default();
+    let is_one = |prompt: &&&RawValue| !prompt.get().starts_with(['"', '[']);
+    match prompts.first().filter(is_one) {
+        Some(_) => 1,
+        None => prompts.len().max(1),
     }
 }
 

@@ -54,6 +54,19 @@ impl TokenCounts {
         self
     }
 
+    /// The sums of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let run_time = [self.run_time, other.run_time].into_iter().flatten();
+        Self {
+            prompt: self.prompt.saturating_add(other.prompt),
+            cached: self.cached.saturating_add(other.cached),
+            completion: self.completion.saturating_add(other.completion),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+            run_time: run_time.reduce(Duration::saturating_add),
+        }
+    }
+
     /// The tokens of the prompt and the reply.
     pub fn total(&self) -> u64 {
         self.prompt.saturating_add(self.completion)

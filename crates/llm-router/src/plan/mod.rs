@@ -7,7 +7,7 @@ mod shared;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_provider::{Call, Capability, Error, ErrorKind, Result};
+use llm_provider::{Call, Capability, Document, Error, ErrorKind, Result};
 use tokio::time::Instant;
 
 use crate::affinity::session_of;
@@ -15,6 +15,7 @@ use crate::cache::{self, Batch, Scope, Slot};
 use crate::core::Core;
 use crate::deployment::{Demand, Lease};
 use crate::estimate::Estimate;
+use crate::fallbacks::Fallbacks;
 use crate::names::Resolved;
 use crate::observe::RouterEvent;
 use crate::pool::Pool;
@@ -34,6 +35,8 @@ pub(crate) struct Plan {
     route: RouteOptions,
     estimate: Option<Estimate>,
     current: Resolved,
+    /// The name of the current group in the request or in a list of fallbacks; `None` if it is its own.
+    alias: Option<String>,
     pool: Arc<Pool>,
     demand: Demand,
     session: Option<u64>,
@@ -96,6 +99,7 @@ impl Plan {
             error: None,
             early: None,
             route,
+            alias: alias(&call.model(), &current),
             current,
             pool,
         };
@@ -198,16 +202,16 @@ impl Plan {
     /// # Errors
     /// `error`, if there is none.
     fn fall_back(&mut self, call: &Call, error: Error) -> Result<()> {
-        let configured = &self.core.options.fallbacks;
-        let fallbacks = self.route.fallbacks.as_ref().unwrap_or(configured);
+        let max = self.core.options.fallbacks.max;
         let from = self.current.group.name.clone();
-        let Some(next) = fallbacks.of(&from, &error) else {
+        let Some(next) = self.configured().of(self.names(), &error) else {
             return Err(error);
         };
-        self.fallbacks.extend(next.iter().rev().cloned());
+        let next: Vec<String> = next.iter().rev().cloned().collect();
+        self.fallbacks.extend(next);
         self.visited.push(from.clone());
         while let Some(name) = self.fallbacks.pop() {
-            if self.visited.len() > configured.max {
+            if self.visited.len() > max {
                 break;
             }
             let Some(next) = self.core.names.resolve(&name) else {
@@ -223,6 +227,7 @@ impl Plan {
                 to: &next.group.name,
                 error: &error,
             });
+            self.alias = alias(&name, &next);
             (self.current, self.pool) = (next, pool);
             self.failures = 0;
             self.error = Some(error);
@@ -230,6 +235,23 @@ impl Plan {
             return Ok(());
         }
         Err(error)
+    }
+
+    /// The fallbacks of the request, or else of the router.
+    fn configured(&self) -> &Fallbacks {
+        let own = self.route.fallbacks.as_ref();
+        own.unwrap_or(&self.core.options.fallbacks)
+    }
+
+    /// The names of the current group in lists of fallbacks.
+    fn names(&self) -> [&str; 2] {
+        let group = &*self.current.group.name;
+        [self.alias.as_deref().unwrap_or(group), group]
+    }
+
+    /// Whether another group takes over, since a filter stopped this reply.
+    pub(crate) fn replaces(&self, reply: &Document) -> bool {
+        self.configured().replaces_filtered(self.names()) && is_filtered(reply)
     }
 
     /// The queue in which the call waits; `None` if it does not.
@@ -362,6 +384,30 @@ impl Plan {
         let own = limit.map(after);
         [own, self.deadline].into_iter().flatten().min()
     }
+}
+
+/// The name of a group, if it is not the group's own.
+fn alias(name: &str, resolved: &Resolved) -> Option<String> {
+    (name != resolved.group.name).then(|| name.to_owned())
+}
+
+/// Whether a filter stopped the first choice of a reply or a chunk.
+fn is_filtered(reply: &Document) -> bool {
+    let choices = reply
+        .object()
+        .ok()
+        .and_then(|reply| reply.objects("choices"));
+    let first = choices.and_then(|mut choices| choices.next()?.ok());
+    let reason = first
+        .as_ref()
+        .and_then(|choice| choice.str("finish_reason"));
+    reason.is_some_and(|reason| reason == "content_filter")
+}
+
+/// The failure that such a reply is.
+pub(crate) fn filtered() -> Error {
+    let message = "a content filter of the upstream stopped the reply";
+    Error::new(ErrorKind::ContentFilter, message)
 }
 
 pub(crate) fn after(time: Duration) -> Instant {

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use crate::support::{Action, Log, Upstream, call, deployment, millis, read, seconds};
+use futures_core::future::BoxFuture;
 use futures_util::future::join_all;
-use llm_provider::{Call, Document, ErrorKind, Provider, endpoint::Chat};
-use llm_router::{
-    AttemptTimeouts, Cooldown, Fallbacks, LeastBusy, RetryPolicy, Router, RouterBuilder,
+use llm_provider::{
+    Call, Capabilities, Document, ErrorKind, Metadata, Provider, Reply, endpoint::Chat,
 };
+use llm_router::{
+    AttemptTimeouts, Cooldown, Deployment, Fallbacks, LeastBusy, RetryPolicy, RouteOptions, Router,
+    RouterBuilder,
+};
+use serde_json::json;
 use tokio::time::{Instant, advance};
 
 #[tokio::test(start_paused = true)]
@@ -237,6 +242,103 @@ async fn other_groups_take_over_by_the_kind_of_failure() {
         let reply = reply.map(|reply| reply.metadata.deployment.unwrap());
         let reply = reply.as_deref().map_err(|error| error.kind());
         assert_eq!(reply, served_by, "{failing:?} {:#?}", log.events());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fallbacks_belong_to_the_name_of_the_request_and_of_the_group() {
+    for (fallbacks, served_by) in [
+        (Fallbacks::default().with("nick", ["b"]), "b-1"),
+        (Fallbacks::default().with("a", ["b"]), "b-1"),
+        (
+            Fallbacks::default().with("nick", ["c"]).with("a", ["b"]),
+            "c-1",
+        ),
+        // By the name in a list, too.
+        (
+            Fallbacks::default()
+                .with("nick", ["other"])
+                .with("other", ["c"]),
+            "c-1",
+        ),
+    ] {
+        let log = Arc::new(Log::default());
+        let failing = [("a", ErrorKind::Overloaded), ("d", ErrorKind::Overloaded)];
+        let router = groups(&["a", "b", "c", "d"], &failing, &log)
+            .with_alias("nick", "a")
+            .with_alias("other", "d")
+            .with_fallbacks(fallbacks)
+            .build()
+            .unwrap();
+        assert!(
+            !router
+                .fallbacks_of("nick", &RouteOptions::default())
+                .is_empty()
+        );
+        let reply = router.send(call("nick")).await.unwrap();
+        assert_eq!(reply.metadata.deployment.as_deref(), Some(served_by));
+    }
+}
+
+/// Replies that end with this finish reason.
+#[derive(Debug)]
+struct Ends(&'static str);
+
+impl Provider for Ends {
+    fn name(&self) -> &'static str {
+        "ends"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::ALL
+    }
+
+    fn send(&self, _: Call) -> BoxFuture<'_, llm_provider::Result<Reply>> {
+        let body = json!({
+            "id": "1", "object": "chat.completion", "created": 1, "model": "m",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": ""},
+                "finish_reason": self.0}],
+        });
+        let reply = Reply::new(Document::new(&body), Metadata::new("ends", "m"));
+        Box::pin(std::future::ready(Ok(reply)))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_group_takes_over_from_a_reply_that_a_filter_stopped() {
+    let by_policy = || Fallbacks::default().with_content_policy("a", ["b"]);
+    for (reason, fallbacks, served_by) in [
+        ("content_filter", by_policy(), "b-1"),
+        ("stop", by_policy(), "a-1"),
+        // Without fallbacks for this, the reply is the client's.
+        (
+            "content_filter",
+            Fallbacks::default().with("a", ["b"]),
+            "a-1",
+        ),
+    ] {
+        let router = Router::builder()
+            .with_deployments([
+                Deployment::new("a", Arc::new(Ends(reason)), "m").with_id("a-1"),
+                Deployment::new("b", Arc::new(Ends("stop")), "m").with_id("b-1"),
+            ])
+            .with_fallbacks(fallbacks)
+            .build()
+            .unwrap();
+        let reply = router.send(call("a")).await.unwrap();
+        assert_eq!(
+            reply.metadata.deployment.as_deref(),
+            Some(served_by),
+            "{reason}"
+        );
+        let stream = router.stream(call("a")).await.unwrap();
+        assert_eq!(
+            stream.metadata.deployment.as_deref(),
+            Some(served_by),
+            "{reason}"
+        );
+        let health = router.snapshot();
+        assert!(health.iter().all(|health| health.cooldown.is_none()));
     }
 }
 

@@ -21,6 +21,8 @@ pub struct ChunkSummary<'a> {
     pub content_parts: bool,
     /// The added reasoning under either name, if not empty.
     pub reasoning: Option<Cow<'a, str>>,
+    /// Whether there is other output: audio, images, a refusal, or reasoning in another form.
+    pub other_output: bool,
     /// Whether there is a tool call.
     pub tool_calls: bool,
     /// Whether `tool_calls` or `function_call` is null, which OpenAI's schema does not allow.
@@ -66,9 +68,9 @@ impl<'a> ChunkSummary<'a> {
         Ok(this)
     }
 
-    /// Whether the chunk adds output to a choice: content, reasoning or a tool call.
+    /// Whether the chunk adds output to a choice: content, reasoning, a tool call or another output.
     pub fn has_output(&self) -> bool {
-        self.content.is_some() || self.reasoning.is_some() || self.tool_calls
+        self.content.is_some() || self.reasoning.is_some() || self.tool_calls || self.other_output
     }
 
     fn read_choices(&mut self, scanner: &mut Scanner<'a>) -> Result<(), ParseError> {
@@ -111,6 +113,8 @@ impl<'a> ChunkSummary<'a> {
                 let _ = read_text(&mut self.reasoning, scanner)?;
             } else if key.is("tool_calls") || key.is("function_call") {
                 self.add_calls(scanner.value()?);
+            } else if OTHER_OUTPUT.iter().any(|name| key.is(name)) {
+                self.other_output |= !EMPTY.contains(&scanner.value()?);
             } else {
                 scanner.skip()?;
             }
@@ -126,6 +130,16 @@ impl<'a> ChunkSummary<'a> {
         }
     }
 }
+
+/// The members of a delta with other output.
+const OTHER_OUTPUT: [&str; 5] = [
+    "audio",
+    "images",
+    "reasoning_details",
+    "refusal",
+    "thinking",
+];
+const EMPTY: [&str; 4] = ["null", "\"\"", "[]", "{}"];
 
 /// Skips a value, and keeps it if it is the first string here that is not empty. Returns whether it
 /// is the empty string.

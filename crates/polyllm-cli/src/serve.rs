@@ -2,6 +2,7 @@
 
 mod banner;
 
+use std::io;
 use std::net::IpAddr;
 use std::process::ExitCode;
 
@@ -93,9 +94,15 @@ pub(crate) async fn run(args: args::Serve, verbosity: u8) -> Result<ExitCode> {
 
 async fn listen(host: &str, port: u16) -> Result<TcpListener> {
     let listener = TcpListener::bind((host, port)).await;
+    let hint = match listener.as_ref().map_err(io::Error::kind) {
+        Err(io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => {
+            "set another port with --port"
+        }
+        _ => "set an address of this machine with --host",
+    };
     listener.with_context(|| match host.contains(':') {
-        true => format!("cannot listen on [{host}]:{port} (set another port with --port)"),
-        false => format!("cannot listen on {host}:{port} (set another port with --port)"),
+        true => format!("cannot listen on [{host}]:{port} ({hint})"),
+        false => format!("cannot listen on {host}:{port} ({hint})"),
     })
 }
 

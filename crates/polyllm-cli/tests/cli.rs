@@ -379,7 +379,7 @@ general_settings: {master_key: sk-1234, database_url: \"sqlite:keys.db\"}
 
 #[test]
 fn a_name_that_cannot_be_a_model_is_an_error_of_the_check() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempdir().unwrap();
     let path = folder.path().join("config.yaml");
     for (model, is_valid) in [
         ("replicate/a/b/c", false),
@@ -391,7 +391,7 @@ fn a_name_that_cannot_be_a_model_is_an_error_of_the_check() {
         let text = format!(
             "model_list:\n  - model_name: a\n    litellm_params: {{model: {model}, api_key: r8_key}}\n"
         );
-        std::fs::write(&path, text).unwrap();
+        fs::write(&path, text).unwrap();
         let (_, error, status) = run(polyllm(&["check", "--config"]).arg(&path));
         assert_eq!(status == 0, is_valid, "{model}: {error}");
         if !is_valid {

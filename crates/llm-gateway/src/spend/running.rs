@@ -275,7 +275,7 @@ impl Open {
             None if tokens.is_estimated => tokens.counts.with_run_time(self.started.elapsed()),
             _ => tokens.counts,
         };
-        let (earlier, paid) = self.earlier.unwrap_or((TokenCounts::default(), None));
+        let (earlier, paid) = self.earlier.unwrap_or_default();
         let all = earlier.plus(counts);
         self.permits.settle(all.total());
         if self.record.deployment.is_empty()

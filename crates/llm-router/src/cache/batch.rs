@@ -109,8 +109,12 @@ impl Batch {
     pub(crate) fn complete(&self, rest: Reply, now: Nanos) -> Option<Reply> {
         let embeddings: Embeddings = rest.body.read().ok()?;
         let mut vectors = vec![None; embeddings.data.len()];
-        for vector in &embeddings.data {
-            let vector = Document::from_bytes(vector.get().to_owned());
+        for (place, vector) in embeddings.data.iter().enumerate() {
+            let mut vector = Document::from_bytes(vector.get().to_owned());
+            // Some engines leave the index out, and keep the order.
+            if !vector.has("index") {
+                vector.set("index", place);
+            }
             let index = usize::try_from(vector.u64("index")?).ok()?;
             *vectors.get_mut(index)? = Some(vector);
         }

@@ -189,9 +189,12 @@ async fn the_options_say_what_is_cached() {
     assert_eq!(upstream.calls(), 1);
 }
 
-/// The vector of a text is its length; a token is a text.
+/// The vector of a text is its length; a token is a text. `is_bare`: the vectors have no index.
 #[derive(Debug, Default)]
-struct Lengths(Mutex<Vec<Value>>);
+struct Lengths {
+    sent: Mutex<Vec<Value>>,
+    is_bare: bool,
+}
 
 impl Provider for Lengths {
     fn name(&self) -> &'static str {
@@ -204,17 +207,23 @@ impl Provider for Lengths {
 
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply>> {
         let input: Value = call.body.read_member("input").unwrap().unwrap();
-        self.0.lock().unwrap().push(input.clone());
+        self.sent.lock().unwrap().push(input.clone());
         let texts = match input {
             Value::Array(texts) => texts,
             text => vec![text],
         };
         let data = texts.iter().enumerate().map(|(index, text)| {
             let length = text.as_str().map_or(0, str::len);
-            json!({ "object": "embedding", "index": index, "embedding": [length] })
+            match self.is_bare {
+                true => json!({ "object": "embedding", "embedding": [length] }),
+                false => json!({ "object": "embedding", "index": index, "embedding": [length] }),
+            }
         });
         // The order of the vectors is that of their indices, not that of the array.
-        let data: Vec<Value> = data.rev().collect();
+        let data: Vec<Value> = match self.is_bare {
+            true => data.collect(),
+            false => data.rev().collect(),
+        };
         let usage = json!({ "prompt_tokens": texts.len(), "total_tokens": texts.len() });
         let body = json!({ "object": "list", "data": data, "model": "m", "usage": usage });
         let reply = Reply::new(Document::new(&body), Metadata::new("lengths", "m"));
@@ -262,7 +271,7 @@ async fn of_a_batch_of_embeddings_only_the_unknown_inputs_are_sent() {
     assert_eq!(send(json!(["dddd", "a"])).await, (vec![4, 1], 0, hit));
     // Tokens of one input are no batch.
     assert_eq!(send(json!([1, 2])).await.2, None);
-    let sent = upstream.0.lock().unwrap().clone();
+    let sent = upstream.sent.lock().unwrap().clone();
     let expected = [
         json!(["a", "ccc"]),
         json!(["bb"]),
@@ -270,4 +279,30 @@ async fn of_a_batch_of_embeddings_only_the_unknown_inputs_are_sent() {
         json!([1, 2]),
     ];
     assert_eq!(sent, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn vectors_without_an_index_are_in_the_order_of_the_inputs() {
+    let upstream = Arc::new(Lengths {
+        is_bare: true,
+        ..Lengths::default()
+    });
+    let provider: Arc<dyn Provider> = Arc::clone(&upstream) as _;
+    let router = Router::builder()
+        .with_deployments([Deployment::new("group", provider, "m")])
+        .with_cache(CacheOptions::default())
+        .build()
+        .unwrap();
+    for input in [json!(["a", "bb"]), json!(["bb", "ccc", "dddd", "a"])] {
+        let body = json!({ "model": "group", "input": input });
+        let call = Call::new(&Embeddings, Document::new(&body));
+        let body: Value = router.send(call).await.unwrap().body.read().unwrap();
+        let vectors = body["data"].as_array().unwrap().iter();
+        let lengths = vectors.map(|vector| vector["embedding"][0].as_u64().unwrap());
+        let texts = input.as_array().unwrap().iter();
+        let expected = texts.map(|text| text.as_str().unwrap().len() as u64);
+        assert!(lengths.eq(expected), "{body}");
+    }
+    let sent = upstream.sent.lock().unwrap().clone();
+    assert_eq!(sent, [json!(["a", "bb"]), json!(["ccc", "dddd"])]);
 }

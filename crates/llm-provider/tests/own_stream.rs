@@ -1,5 +1,7 @@
 //! The stream of a provider that only implements `send`.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use futures_core::future::BoxFuture;
 use llm_provider::endpoint::{Chat, Completions, Embeddings, Endpoint};
 use llm_provider::{

@@ -268,7 +268,7 @@ fn requests_work_without_async() {
     assert!(blocking::stream(chat()).unwrap().all(|event| event.is_ok()));
     // A stream that is dropped is stopped upstream.
     drop(blocking::stream(chat()).unwrap());
-    assert!(blocking::finish_cleanup(std::time::Duration::from_secs(60)).unwrap());
+    assert!(blocking::finish_cleanup(Duration::from_secs(60)).unwrap());
     let _context = runtime.enter();
     let error = blocking::wait(chat()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);

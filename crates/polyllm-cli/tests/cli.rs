@@ -381,15 +381,16 @@ general_settings: {master_key: sk-1234, database_url: \"sqlite:keys.db\"}
 fn a_name_that_cannot_be_a_model_is_an_error_of_the_check() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("config.yaml");
-    for (model, is_valid) in [
-        ("replicate/a/b/c", false),
-        ("'replicate/a/b:'", false),
-        ("replicate/a/b", true),
-        ("replicate/deployments/a/b", true),
-        ("'replicate/*'", true),
+    for (group, model, is_valid) in [
+        ("a", "replicate/a/b/c", false),
+        ("a", "replicate/a/b:", false),
+        ("a", "replicate/a/b", true),
+        ("a", "replicate/deployments/a/b", true),
+        ("a/*", "replicate/*", true),
     ] {
         let text = format!(
-            "model_list:\n  - model_name: a\n    litellm_params: {{model: {model}, api_key: r8_key}}\n"
+            "model_list:\n  - model_name: '{group}'\n    \
+             litellm_params: {{model: '{model}', api_key: r8_longer_key}}\n"
         );
         fs::write(&path, text).unwrap();
         let (_, error, status) = run(polyllm(&["check", "--config"]).arg(&path));

@@ -51,6 +51,15 @@ fn every_prompt_and_choice_has_to_finish_before_a_stream_without_an_end() {
 }
 
 #[test]
+fn a_chunk_of_usage_may_have_null_choices() {
+    let text = json!({"id": "1", "choices": [{"index": 0, "text": "x", "finish_reason": "stop"}]});
+    let usage = json!({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3});
+    let last = json!({"id": "1", "choices": null, "usage": usage});
+    let (passed, error) = normalized(&Completions, json!({"prompt": "a"}), &[text, last], true);
+    assert_eq!((passed.len(), error), (1, None));
+}
+
+#[test]
 fn the_only_call_is_kept_whatever_its_index_is() {
     let call = |index: u32| {
         let function = json!({"name": "f", "arguments": "{}"});

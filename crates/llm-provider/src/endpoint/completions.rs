@@ -73,7 +73,8 @@ fn normalize(reply: Document) -> Result<Document> {
             None => return Err(unexpected(WHAT)(error)),
         },
     };
-    let differs = head.choices.is_empty() || head.choices.iter().any(ChoiceHead::differs);
+    let choices = head.choices.as_deref().unwrap_or_default();
+    let differs = choices.is_empty() || choices.iter().any(ChoiceHead::differs);
     if head.is_openai() && !differs {
         return Ok(reply);
     }
@@ -89,7 +90,8 @@ fn normalize(reply: Document) -> Result<Document> {
 impl ChunkType for CompletionResponse {
     fn inspect(data: &[u8], seen: &Seen) -> Result<Inspection, Box<dyn StdError + Send + Sync>> {
         let head: Head<'_> = serde_json::from_slice(data)?;
-        let is_empty = head.choices.is_empty() && head.usage.is_none() && head.token.is_none();
+        let choices = head.choices.as_deref().unwrap_or_default();
+        let is_empty = choices.is_empty() && head.usage.is_none() && head.token.is_none();
         if head.error.is_some() || (is_empty && ErrorResponse::parse(data).is_some()) {
             return Ok(Inspection::Error);
         }
@@ -98,13 +100,13 @@ impl ChunkType for CompletionResponse {
         };
         let plain = head.is_openai()
             && head.usage.is_none()
-            && !head.choices.is_empty()
-            && head.choices.iter().all(is_piece)
+            && !choices.is_empty()
+            && choices.iter().all(is_piece)
             && !seen.several
             && !seen.any_finish();
         Ok(if plain {
             Inspection::Plain {
-                has_output: head.choices.iter().any(ChoiceHead::has_text),
+                has_output: choices.iter().any(ChoiceHead::has_text),
             }
         } else {
             Inspection::Differs
@@ -182,7 +184,7 @@ struct Head<'a> {
     #[serde(borrow, default)]
     object: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    choices: Vec<ChoiceHead<'a>>,
+    choices: Option<Vec<ChoiceHead<'a>>>,
     #[serde(default)]
     usage: Option<IgnoredAny>,
     #[serde(default)]

@@ -77,6 +77,7 @@ struct Written {
     /// Whether the reply is complete, or has more than text.
     is_closed: bool,
     id: Option<String>,
+    created: Option<u64>,
     is_continued: bool,
 }
 
@@ -106,11 +107,30 @@ impl Written {
         self.is_closed |= chunk.is_finish();
         if !self.is_continued {
             self.id = self.id.take().or_else(|| id_of(&chunk));
+            self.created = self.created.or_else(|| chunk.body().u64("created"));
             return Some(chunk);
         }
         // The client has the first chunk, with the role.
         let is_needed = chunk.has_output() || chunk.is_finish() || chunk.usage().is_some();
-        is_needed.then(|| with_id(chunk, self.id.as_deref()))
+        is_needed.then(|| self.as_one(chunk))
+    }
+
+    /// A chunk of the continuation with the id and the time of the stream.
+    fn as_one(&self, chunk: Chunk) -> Chunk {
+        let mut body: Document = chunk.body().clone();
+        if let Some(id) = &self.id {
+            body.set("id", id);
+        }
+        if let Some(created) = self.created {
+            body.set("created", created);
+        }
+        let changed = Chunk::new(body)
+            .with_output(chunk.has_output())
+            .with_finish(chunk.is_finish());
+        match chunk.usage() {
+            Some(usage) => changed.with_usage(usage.clone()),
+            None => changed,
+        }
     }
 
     /// The call whose reply begins with the text so far.
@@ -148,22 +168,6 @@ fn id_of(chunk: &Chunk) -> Option<String> {
     chunk.body().str("id").map(Cow::into_owned)
 }
 
-/// The chunk with the id of the stream.
-fn with_id(chunk: Chunk, id: Option<&str>) -> Chunk {
-    let Some(id) = id.filter(|id| id_of(&chunk).as_deref() != Some(*id)) else {
-        return chunk;
-    };
-    let mut body: Document = chunk.body().clone();
-    body.set("id", Value::from(id));
-    let changed = Chunk::new(body)
-        .with_output(chunk.has_output())
-        .with_finish(chunk.is_finish());
-    match chunk.usage() {
-        Some(usage) => changed.with_usage(usage.clone()),
-        None => changed,
-    }
-}
-
 /// A longer reply is not continued, since its text is kept in memory.
 const LONGEST_TEXT: usize = 1 << 20;
 
@@ -172,7 +176,10 @@ mod tests {
     use super::*;
 
     fn chunk(id: &str, delta: &str) -> Chunk {
-        let body = format!(r#"{{"id":"{id}","choices":[{{"index":0,"delta":{delta}}}]}}"#);
+        let created = u64::from(id.as_bytes()[0]);
+        let body = format!(
+            r#"{{"id":"{id}","created":{created},"choices":[{{"index":0,"delta":{delta}}}]}}"#
+        );
         let has_output = delta.contains(':') && !delta.contains("role");
         Chunk::new(Document::from_bytes(body)).with_output(has_output)
     }
@@ -194,6 +201,7 @@ mod tests {
         );
         let next = written.pass(chunk("b", r#"{"content":"y"}"#)).unwrap();
         assert_eq!(id_of(&next).as_deref(), Some("a"));
+        assert_eq!(next.body().u64("created"), Some(u64::from(b'a')));
         assert_eq!(written.text, "xy");
     }
 
